@@ -1,0 +1,3 @@
+#ifndef _ENGINE_VAR_H_
+#define _ENGINE_VAR_H_
+#endif

@@ -1,0 +1,1 @@
+/* placeholder */ typedef int vss_placeholder_ring;

@@ -1,0 +1,58 @@
+# How everything is compiled: run by mk/run.sh in an object directory.  Objects
+# lie flat in it (basenames are unique in the repository); sources are found by
+# VPATH (GNU make) and .PATH (BSD make).
+
+default: all
+
+include $(TOP)/mk/variant-$(VARIANT).mk
+include $(TOP)/mk/os-$(OS).mk
+
+CC= cc
+WARN= -Wall -Wextra -Wshadow -Wcast-qual -Wpointer-arith -Wstrict-prototypes \
+	-Wmissing-prototypes -Wundef -Wvla
+WERROR=
+CPPFLAGS_ALL= $(OS_CPPFLAGS) -I$(TOP)/include -I$(TOP)/core -I$(TOP)/common \
+	-I$(TOP)/emu -I$(TOP)/daemon -I$(TOP)/freezer -I$(TOP)/driver/linux \
+	-I$(TOP)/ctl
+CFLAGS_ALL= -std=c11 -MMD -MP $(WARN) $(WERROR) $(VARIANT_CFLAGS) $(CFLAGS)
+LDFLAGS_ALL= $(VARIANT_LDFLAGS) $(LDFLAGS)
+
+VPATH= $(TOP)/core:$(TOP)/common:$(TOP)/emu:$(TOP)/daemon:$(TOP)/freezer:$(TOP)/driver/linux:$(TOP)/ctl:$(TOP)/tests/unit:$(TOP)/tests/isoroot:$(TOP)/tests/e2e
+.PATH: $(TOP)/core $(TOP)/common $(TOP)/emu $(TOP)/daemon $(TOP)/freezer $(TOP)/driver/linux $(TOP)/ctl $(TOP)/tests/unit $(TOP)/tests/isoroot $(TOP)/tests/e2e
+
+.SUFFIXES:
+.SUFFIXES: .c .o .t
+.c.o:
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c -o $@ $<
+# A unit test: t_FILE.o and the archives become t_FILE.t.
+.o.t:
+	$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_ARCHIVES) -lcmocka
+
+include $(TOP)/core/sources.mk
+CORE_OBJS= $(CORE_SRCS:.c=.o)
+# core converts nothing silently; everything else is spared -Wconversion.
+$(CORE_OBJS): CFLAGS_ALL+= -Wconversion
+core.a: $(CORE_OBJS)
+	rm -f $@ && $(AR) rcs $@ $(CORE_OBJS)
+
+# Each component adds to PROGS, UNIT_TESTS and E2E_PROGS, and gives the rules
+# that link them.
+PROGS=
+UNIT_TESTS=
+E2E_PROGS=
+include $(TOP)/common/sources.mk
+include $(TOP)/emu/sources.mk
+include $(TOP)/daemon/sources.mk
+include $(TOP)/freezer/sources.mk
+include $(TOP)/driver/linux/sources.mk
+include $(TOP)/ctl/sources.mk
+include $(TOP)/tests/unit/sources.mk
+include $(TOP)/tests/isoroot/sources.mk
+include $(TOP)/tests/e2e/sources.mk
+
+all: core.a $(PROGS)
+tests: all $(UNIT_TESTS) $(E2E_PROGS)
+unit: $(UNIT_TESTS)
+	@for t in $(UNIT_TESTS); do echo "$$t:"; ./$$t || exit 1; done
+
+-include *.d

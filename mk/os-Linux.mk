@@ -1,0 +1,2 @@
+# Linux with glibc.
+OS_CPPFLAGS= -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64

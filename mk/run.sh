@@ -1,0 +1,19 @@
+#!/bin/sh
+# Runs mk/build.mk in the object directory of a variant: run.sh VARIANT TARGET...
+# The release variant builds into build/, every other into build/VARIANT/.
+set -eu
+variant=$1
+shift
+top=$(cd "$(dirname "$0")/.." && pwd)
+case $variant in
+rel) out=$top/build ;;
+dbg | asan | tsan | cov) out=$top/build/$variant ;;
+*)
+	echo "make: VARIANT=$variant: not a variant; use dbg, rel, asan, tsan or cov" >&2
+	exit 1
+	;;
+esac
+mkdir -p "$out/obj" "$out/bin" "$out/libexec" "$out/lib" "$out/tests"
+cd "$out/obj"
+exec "${MAKE:-make}" -f "$top/mk/build.mk" TOP="$top" OUT="$out" \
+	VARIANT="$variant" OS="$(uname -s)" "$@"

@@ -1,0 +1,3 @@
+# For the debugger.
+VARIANT_CFLAGS= -O0 -g3
+VARIANT_LDFLAGS=

@@ -1,0 +1,3 @@
+# ThreadSanitizer.
+VARIANT_CFLAGS= -O1 -g -fsanitize=thread
+VARIANT_LDFLAGS= -fsanitize=thread

@@ -1,0 +1,1 @@
+# Sources, objects and link rules of tests/e2e/.

@@ -1,0 +1,6 @@
+# Unit tests: t_FILE.c tests the source FILE.c, one to one.  Add its name here;
+# it is linked with cmocka and the archives below.
+
+UNIT_ARCHIVES= core.a common.a
+UNIT_TESTS+=
+$(UNIT_TESTS): $(UNIT_ARCHIVES)
