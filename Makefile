@@ -2,15 +2,58 @@
 # them; how things are compiled is in mk/build.mk, what belongs to which program
 # in the sources.mk beside its sources.
 
+VERSION= 0.1
 VARIANT= rel
+PREFIX= /usr/local
+DESTDIR=
+TESTS=
+RUN= MAKE="$(MAKE)" sh mk/run.sh
 
 all: ## build the programs into build/bin (VARIANT=dbg|rel|asan|tsan|cov: build/VARIANT/bin)
 	@sh tools/setup build
-	@sh mk/run.sh $(VARIANT) all
+	@$(RUN) $(VARIANT) all
 
-unit: ## build and run the unit tests
-	@sh tools/setup build
-	@sh mk/run.sh $(VARIANT) unit
+check: ## install what is missing, build, run all tests (TESTS="NAME..." only those)
+	@sh tools/setup check
+	@$(RUN) $(VARIANT) WERROR=-Werror tests
+	@/usr/bin/python3 tests/run --variant $(VARIANT) $(TESTS)
+
+unit: ## run the unit tests
+	@sh tools/setup check
+	@$(RUN) $(VARIANT) tests
+	@/usr/bin/python3 tests/run --variant $(VARIANT) --only unit $(TESTS)
+
+e2e: ## as root: the tests on real file systems
+	@sh tools/setup check
+	@$(RUN) $(VARIANT) tests
+	@/usr/bin/python3 tests/run --variant $(VARIANT) --only e2e $(TESTS)
+
+asan: ## the tests under AddressSanitizer and UBSan
+	@sh tools/setup check
+	@$(RUN) asan WERROR=-Werror tests
+	@/usr/bin/python3 tests/run --variant asan $(TESTS)
+
+tsan: ## the tests under ThreadSanitizer
+	@sh tools/setup check
+	@$(RUN) tsan WERROR=-Werror tests
+	@/usr/bin/python3 tests/run --variant tsan $(TESTS)
+
+lint: ## format, static analysis, house rules, manual pages
+	@sh tools/setup lint
+	@$(RUN) $(VARIANT) all
+	@sh tools/lint
+
+format: ## let clang-format rewrite the C sources
+	@sh tools/setup lint
+	@sh tools/sources | xargs clang-format-14 -i
+
+install: all ## install into $(DESTDIR)$(PREFIX)
+	@sh mk/install.sh "$(DESTDIR)$(PREFIX)" $(VARIANT)
+
+dist: ## pack the committed tree into build/hv_vss-VERSION.tar.gz
+	@mkdir -p build
+	git archive --format=tar.gz --prefix=hv_vss-$(VERSION)/ \
+	    -o build/hv_vss-$(VERSION).tar.gz HEAD
 
 clean: ## remove what was built
 	rm -rf build
@@ -18,4 +61,4 @@ clean: ## remove what was built
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 12
 
-.PHONY: all unit clean help
+.PHONY: all check unit e2e asan tsan lint format install dist clean help

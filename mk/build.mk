@@ -22,16 +22,17 @@ VPATH= $(TOP)/core:$(TOP)/common:$(TOP)/emu:$(TOP)/daemon:$(TOP)/freezer:$(TOP)/
 
 .SUFFIXES:
 .SUFFIXES: .c .o .t
+.SECONDARY:
 .c.o:
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c -o $@ $<
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(CFLAGS_$(<D)) -c -o $@ $<
 # A unit test: t_FILE.o and the archives become t_FILE.t.
 .o.t:
 	$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_ARCHIVES) -lcmocka
 
 include $(TOP)/core/sources.mk
 CORE_OBJS= $(CORE_SRCS:.c=.o)
-# core converts nothing silently; everything else is spared -Wconversion.
-$(CORE_OBJS): CFLAGS_ALL+= -Wconversion
+# Flags of one source directory: core converts nothing silently.
+CFLAGS_$(TOP)/core= -Wconversion
 core.a: $(CORE_OBJS)
 	rm -f $@ && $(AR) rcs $@ $(CORE_OBJS)
 
@@ -52,7 +53,7 @@ include $(TOP)/tests/e2e/sources.mk
 
 all: core.a $(PROGS)
 tests: all $(UNIT_TESTS) $(E2E_PROGS)
-unit: $(UNIT_TESTS)
-	@for t in $(UNIT_TESTS); do echo "$$t:"; ./$$t || exit 1; done
+	@echo $(UNIT_TESTS) >unit-tests
 
--include *.d
+# Header dependencies, gathered from the *.d files by mk/run.sh.
+-include .depend

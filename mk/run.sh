@@ -15,5 +15,7 @@ dbg | asan | tsan | cov) out=$top/build/$variant ;;
 esac
 mkdir -p "$out/obj" "$out/bin" "$out/libexec" "$out/lib" "$out/tests"
 cd "$out/obj"
+# One file in place of the pattern: BSD make's include takes no pattern.
+cat -- *.d >.depend 2>/dev/null || :
 exec "${MAKE:-make}" -f "$top/mk/build.mk" TOP="$top" OUT="$out" \
 	VARIANT="$variant" OS="$(uname -s)" "$@"
