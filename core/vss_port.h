@@ -14,6 +14,7 @@
 
 #ifdef _KERNEL
 #include <sys/param.h>
+
 #include <sys/errno.h>
 #include <sys/stdint.h>
 #include <sys/systm.h>
@@ -34,7 +35,7 @@ void vss_port_assert_failed(const char *expr, const char *file, int line);
 #define VSS_ASSERT(e) \
 	((e) ? (void)0 : vss_port_assert_failed(#e, __FILE__, __LINE__))
 
-#define VSS_NELEM(a) (sizeof(a) / sizeof((a)[0]))
+#define VSS_NELEM(a)  (sizeof(a) / sizeof((a)[0]))
 
 #define VSS_NS_PER_MS 1000000ULL
 #define VSS_NS_PER_S  1000000000ULL

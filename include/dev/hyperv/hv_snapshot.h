@@ -25,6 +25,7 @@
 
 #ifdef __FreeBSD__
 #include <sys/types.h>
+
 #include <sys/ioccom.h>
 #else
 #include <stdint.h>
@@ -34,7 +35,7 @@
 #define FS_VSS_DEV_NAME	 "hv_fsvss_dev"
 #define APP_VSS_DEV_NAME "hv_appvss_dev"
 
-#define VSS_DEV(x) "/dev/" x
+#define VSS_DEV(x)	 "/dev/" x
 
 /* Values of status. */
 #define VSS_SUCCESS 0x00000000

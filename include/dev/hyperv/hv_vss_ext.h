@@ -23,10 +23,10 @@
  * blocks nobody (flush, checkpoint) while the machine goes on.  It obliges to
  * nothing and is never undone: no THAW follows if only PREPARE was seen.
  */
-#define HV_VSS_PREPARE 16
+#define HV_VSS_PREPARE	     16
 
-#define HV_VSS_NAME_MAX	  32  /* with the closing NUL */
-#define HV_VSS_REASON_MAX 256 /* with the closing NUL */
+#define HV_VSS_NAME_MAX	     32	 /* with the closing NUL */
+#define HV_VSS_REASON_MAX    256 /* with the closing NUL */
 
 #define HV_VSS_LEVEL_MAX     99
 #define HV_VSS_LEVEL_DEFAULT 50
