@@ -3,4 +3,5 @@
 
 UNIT_ARCHIVES= core.a common.a
 UNIT_TESTS+=
+UNIT_TESTS+= t_conf.t
 $(UNIT_TESTS): $(UNIT_ARCHIVES)
