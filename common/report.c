@@ -1,0 +1,156 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/* One-line messages; holds them back while something is frozen. */
+
+#include "report.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+/* Lines of a few transactions; what does not fit is counted. */
+#define REPORT_HELD_MAX 16384
+
+/* A held line is its level as a byte, its text and a NUL. */
+static struct {
+	const char *rs_prog;
+	enum report_level rs_upto;
+	bool rs_syslog;
+	bool rs_holding;
+	size_t rs_used;
+	unsigned rs_dropped;
+	char rs_held[REPORT_HELD_MAX];
+} report_state = { .rs_prog = "hv_vss", .rs_upto = REPORT_NOTICE };
+
+static int
+report_priority(enum report_level level)
+{
+	switch (level) {
+	case REPORT_ERROR:
+		return (LOG_ERR);
+	case REPORT_WARNING:
+		return (LOG_WARNING);
+	case REPORT_NOTICE:
+		return (LOG_NOTICE);
+	case REPORT_DEBUG:
+		break;
+	}
+	return (LOG_DEBUG);
+}
+
+/* One write(2) a line, so that lines of several processes do not mix. */
+static void
+report_stderr(const char *text)
+{
+	char line[REPORT_LINE_MAX + 64];
+	size_t done, len;
+	ssize_t n;
+	int r;
+
+	r = snprintf(
+	    line, sizeof(line), "%s: %s\n", report_state.rs_prog, text);
+	if (r < 0)
+		return;
+	len = (size_t)r < sizeof(line) ? (size_t)r : sizeof(line) - 1;
+	for (done = 0; done < len; done += (size_t)n) {
+		n = write(STDERR_FILENO, line + done, len - done);
+		if (n < 0 && errno == EINTR)
+			n = 0;
+		else if (n <= 0)
+			return; /* Nobody left to tell. */
+	}
+}
+
+static void
+report_write(enum report_level level, const char *text)
+{
+	if (report_state.rs_syslog)
+		syslog(report_priority(level), "%s", text);
+	else
+		report_stderr(text);
+}
+
+static void
+report_keep(enum report_level level, const char *text)
+{
+	size_t len;
+	char *p;
+
+	len = strlen(text) + 1;
+	if (1 + len > sizeof(report_state.rs_held) - report_state.rs_used) {
+		report_state.rs_dropped++;
+		return;
+	}
+	p = report_state.rs_held + report_state.rs_used;
+	*p = (char)level;
+	memcpy(p + 1, text, len);
+	report_state.rs_used += 1 + len;
+}
+
+void
+report_init(const char *prog, enum report_level upto)
+{
+	report_state.rs_prog = prog;
+	report_state.rs_upto = upto;
+}
+
+void
+report_to_syslog(void)
+{
+	openlog(report_state.rs_prog, LOG_PID | LOG_NDELAY, LOG_DAEMON);
+	report_state.rs_syslog = true;
+}
+
+void
+report(enum report_level level, const char *fmt, ...)
+{
+	char text[REPORT_LINE_MAX];
+	int saved;
+	va_list ap;
+
+	if (level > report_state.rs_upto)
+		return;
+	saved = errno;
+	va_start(ap, fmt);
+	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
+		text[0] = '\0';
+	va_end(ap);
+	if (report_state.rs_holding)
+		report_keep(level, text);
+	else
+		report_write(level, text);
+	errno = saved;
+}
+
+void
+report_hold(void)
+{
+	report_state.rs_holding = true;
+}
+
+void
+report_release(void)
+{
+	const char *p;
+	size_t at;
+
+	if (!report_state.rs_holding)
+		return;
+	report_state.rs_holding = false;
+	for (at = 0; at < report_state.rs_used; at += 1 + strlen(p + 1) + 1) {
+		p = report_state.rs_held + at;
+		report_write((enum report_level) * p, p + 1);
+	}
+	if (report_state.rs_dropped > 0)
+		report(REPORT_WARNING,
+		    "%u messages were lost while file systems were frozen",
+		    report_state.rs_dropped);
+	report_state.rs_used = 0;
+	report_state.rs_dropped = 0;
+}
