@@ -35,6 +35,40 @@ void vss_port_assert_failed(const char *expr, const char *file, int line);
 #define VSS_ASSERT(e) \
 	((e) ? (void)0 : vss_port_assert_failed(#e, __FILE__, __LINE__))
 
+/*
+ * Memory that is shared with another party.  load32 reads exactly once, and no
+ * later access goes before it; store32 stores after all earlier accesses; fence
+ * orders everything before it and everything after it, stores before loads
+ * included.  p is 4-aligned.
+ */
+static inline uint32_t
+vss_port_load32(const void *p)
+{
+	return (__atomic_load_n((const uint32_t *)p, __ATOMIC_ACQUIRE));
+}
+
+static inline void
+vss_port_store32(void *p, uint32_t v)
+{
+	__atomic_store_n((uint32_t *)p, v, __ATOMIC_RELEASE);
+}
+
+static inline void
+vss_port_fence(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/*
+ * What was copied out of shared memory before this is looked at in the copy
+ * from here on: the compiler may not read the original again.
+ */
+static inline void
+vss_port_copied(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 #define VSS_NELEM(a)  (sizeof(a) / sizeof((a)[0]))
 
 #define VSS_NS_PER_MS 1000000ULL
