@@ -23,35 +23,12 @@
 #ifndef _ENGINE_H_
 #define _ENGINE_H_
 
-#include "icmsg.h"
-#include "trace.h"
-#include "vss_wire.h"
+#include "request.h"
 
-#define VSS_ENGINE_MAX_REQUESTS 16 /* of the host, at once */
-#define VSS_ENGINE_MAX_WAITING	4  /* of them, waiting for an undo */
-#define VSS_ENGINE_MAX_CLIENTS	1024
-#define VSS_ENGINE_NAME_MAX	32  /* with NUL */
-#define VSS_ENGINE_REASON_MAX	256 /* with NUL */
-#define VSS_ENGINE_IDS		8   /* ids that a client's answers may name */
-#define VSS_ENGINE_LEVEL_MAX	99
-#define VSS_ENGINE_LEVEL_PLAIN	50
+#define VSS_ENGINE_MAX_CLIENTS 1024
 
 /* No deadline runs. */
 #define VSS_ENGINE_NEVER UINT64_MAX
-
-/* A client's operations: the device interface's opt, and PREPARE. */
-enum vss_engine_op {
-	VSS_ENGINE_NONE = 0,
-	VSS_ENGINE_CHECK = 1,
-	VSS_ENGINE_FREEZE = 2,
-	VSS_ENGINE_THAW = 3,
-	VSS_ENGINE_PREPARE = 16
-};
-
-enum vss_engine_kind {
-	VSS_ENGINE_FS, /* hv_fsvss_dev: the freeze daemon, at most one */
-	VSS_ENGINE_APP /* hv_appvss_dev: applications */
-};
 
 /* Limits of ENGINE.md section 4, in ns, and sizes of section 1. */
 struct vss_engine_conf {
@@ -73,76 +50,7 @@ struct vss_engine_conf {
 /* The defaults: 10, 120, 100, 10, 10, 60, 10, 5, 1 s; 64 and 16. */
 void vss_engine_conf_default(struct vss_engine_conf *ec);
 
-/* Who opened a device, as the environment knows it. */
-struct vss_engine_who {
-	uint64_t ew_pid;
-	uint32_t ew_uid;
-	char ew_comm[VSS_ENGINE_NAME_MAX];
-};
-
-/* Why a request was answered FAIL (P7). */
-#define VSS_ENGINE_CAUSES(X) \
-	X(NONE, "none") \
-	X(NO_DAEMON, "no freeze daemon has the file-system device open") \
-	X(BUSY, "it came while another request was under way") \
-	X(REFUSED, "refused") \
-	X(CLOSED, "closed the device before it answered") \
-	X(SILENT, "did not answer in time") \
-	X(BROKEN, "could not stay quiesced") \
-	X(HOLD_EXPIRED, "the host did not send THAW within the hold limit") \
-	X(LIMIT, "the request's limit passed") \
-	X(LOST, "the hold was lost before THAW came") \
-	X(OVERTAKEN, "a later request overtook it") \
-	X(STUCK_UNDO, "an undo is not finished: something is still frozen") \
-	X(QUEUE_FULL, "too many requests wait") \
-	X(NEGOTIATED, "the host negotiated anew") \
-	X(CHANNEL_LOST, "the channel to the host went away") \
-	X(MALFORMED, "the request is malformed") \
-	X(NOT_SUPPORTED, "the operation is not supported")
-
-enum vss_engine_cause {
-#define X(sym, text) VSS_ENGINE_CAUSE_##sym,
-	VSS_ENGINE_CAUSES(X)
-#undef X
-	    VSS_ENGINE_NCAUSES
-};
-
-/* The first cause of a failure, and who it was. */
-struct vss_engine_reason {
-	enum vss_engine_cause er_cause;
-	enum vss_engine_op er_op;  /* what the client was asked */
-	enum vss_engine_kind er_kind;
-	uint32_t er_client;	   /* serial number; 0: nobody in particular */
-	uint64_t er_pid;
-	char er_name[VSS_ENGINE_NAME_MAX];
-	char er_text[VSS_ENGINE_REASON_MAX]; /* the client's own words */
-};
-
-const char *vss_engine_cause_text(enum vss_engine_cause cause);
-
-/*
- * One reply to the host, ready to be sent; valid until vss_engine_sent().  The
- * bytes are the request's with the answer written in.
- */
-struct vss_engine_reply {
-	const uint8_t *ey_pkt;
-	uint32_t ey_len;
-	uint64_t ey_xactid;   /* of the ring packet that asked */
-	uint8_t ey_op;	      /* enum vss_wire_op */
-	bool ey_negotiate;    /* it answers NEGOTIATE; ey_op means nothing */
-	uint32_t ey_status;
-	uint64_t ey_arrived_ns;
-	uint64_t ey_answered_ns;
-	uint32_t ey_napps;    /* applications that took part with success */
-	uint32_t ey_nstale;   /* and that were not waited for */
-	struct vss_engine_reason ey_reason;
-};
-
 struct vss_engine;
-struct vss_engine_client;
-
-/* The size of a client's storage; the structure is in engine_var.h. */
-extern const size_t vss_engine_client_size;
 
 /*
  * Starts in idle.  clients is storage for ec_max_clients + 1 clients, zeroed;
@@ -189,12 +97,6 @@ int vss_engine_open(struct vss_engine *e, enum vss_engine_kind kind,
     const struct vss_engine_who *who, uint64_t now_ns, uint32_t *slot);
 void vss_engine_close(struct vss_engine *e, uint32_t slot, uint64_t now_ns);
 
-struct vss_engine_msg {
-	uint32_t em_op; /* enum vss_engine_op */
-	uint32_t em_status;
-	uint64_t em_id;
-};
-
 /* READ: *em is a notification, or operation 0, status 1, id 0. */
 void vss_engine_read(struct vss_engine *e, uint32_t slot, uint64_t now_ns,
     struct vss_engine_msg *em);
@@ -221,7 +123,7 @@ bool vss_engine_wake(struct vss_engine *e, uint32_t *slot);
 /* What may be shown. */
 struct vss_engine_status {
 	const char *es_state;
-	bool es_frozen; /* from the first FREEZE notification to idle */
+	bool es_frozen; /* from the first FREEZE that was asked to idle */
 	bool es_lost;
 	bool es_channel;
 	struct vmbus_icmsg_agreed es_agreed;
@@ -235,6 +137,51 @@ struct vss_engine_status {
 void vss_engine_status(
     const struct vss_engine *e, struct vss_engine_status *es);
 
-#include "engine_var.h"
+enum vss_engine_state {
+#define STATE(name, awaits, text) VSS_ENGINE_##name,
+#include "engine.def"
+	VSS_ENGINE_NSTATES
+};
+
+enum vss_engine_event {
+#define EVENT(name, text) VSS_ENGINE_EV_##name,
+#include "engine.def"
+	VSS_ENGINE_NEVENTS
+};
+
+const char *vss_engine_state_name(uint32_t state);
+const char *vss_engine_event_name(uint32_t event);
+
+/* The fields are the engine's own; VSS_ENGINE_NEVER is no deadline. */
+struct vss_engine {
+	const struct vss_engine_conf *e_conf;
+	struct vss_engine_client *e_clients; /* [0]: file-system device */
+	struct vss_trace *e_trace;
+	enum vss_engine_state e_state; /* written by stage.c alone */
+	uint64_t e_now_ns;
+
+	struct vss_request_table e_requests;
+	struct vss_request *e_rx;	/* slot that rx_buf gave out */
+	struct vss_request *e_req;	/* whose event is dispatched */
+	struct vss_request *e_cur;	/* CHECK, FREEZE or THAW under way */
+	struct vss_engine_reason e_why; /* cause of the event dispatched */
+
+	bool e_lost;
+	struct vss_engine_reason e_lost_why;
+	struct vss_engine_reason e_failure; /* of the last failed request */
+
+	uint64_t e_limit_ns;   /* of the request, the hold or the undo */
+	uint64_t e_stage_ns;   /* of the stage */
+	uint64_t e_quiesce_ns; /* of all levels together */
+	uint64_t e_level_ns;   /* of a level on the way up */
+	uint64_t e_undo_ns;    /* when the undo began */
+	int32_t e_level;       /* being asked; -1 before the first */
+
+	uint64_t e_last_id;
+	uint32_t e_last_serial;
+	bool e_channel;
+	struct vmbus_icmsg_agreed e_agreed;
+	uint64_t e_nrequests, e_nreplies, e_ndropped, e_nturned_away;
+};
 
 #endif /* _ENGINE_H_ */

@@ -1,3 +1,0 @@
-#ifndef _ENGINE_VAR_H_
-#define _ENGINE_VAR_H_
-#endif
