@@ -8,6 +8,7 @@
  * and become events of the state machine in stage.c.
  */
 
+#include "action.h"
 #include "stage.h"
 
 #define LIMIT_MAX_NS (900 * VSS_NS_PER_S)
@@ -92,7 +93,7 @@ vss_engine_rx_dropped(struct vss_engine *e, uint32_t len, uint64_t now_ns)
 {
 	e->e_now_ns = now_ns;
 	e->e_ndropped++;
-	vss_stage_trace(e, VSS_TRACE_DROPPED, NULL, len, 0);
+	vss_action_trace(e, VSS_TRACE_DROPPED, NULL, len, 0);
 }
 
 static uint64_t
@@ -121,7 +122,7 @@ accept_request(struct vss_engine *e, uint32_t len, uint64_t xactid, uint8_t op)
 	rq->rq_lost = e->e_lost;
 	rq->rq_deadline_ns = e->e_now_ns + request_limit(e, op);
 	vss_request_move(&e->e_requests, rq, VSS_REQUEST_RUNNING);
-	vss_stage_trace(e, VSS_TRACE_REQUEST, NULL, op, xactid);
+	vss_action_trace(e, VSS_TRACE_REQUEST, NULL, op, xactid);
 	return (rq);
 }
 
@@ -147,15 +148,15 @@ rx_negotiate(struct vss_engine *e, uint32_t len, uint64_t xactid)
 	rq = accept_request(e, len, xactid, 0);
 	rq->rq_reply.ey_negotiate = true;
 	if (error != 0) {
-		vss_stage_why(e, VSS_ENGINE_CAUSE_MALFORMED, NULL);
-		vss_stage_answer(e, rq, VMBUS_ICMSG_S_FAIL);
+		vss_action_why(e, VSS_ENGINE_CAUSE_MALFORMED, NULL);
+		vss_action_answer(e, rq, VMBUS_ICMSG_S_FAIL);
 		return;
 	}
 	e->e_agreed = agreed;
 	/* What it sets off is answered first, and goes on behind it. */
-	vss_stage_why(e, VSS_ENGINE_CAUSE_NEGOTIATED, NULL);
+	vss_action_why(e, VSS_ENGINE_CAUSE_NEGOTIATED, NULL);
 	vss_stage_raise(e, VSS_ENGINE_EV_NEGOTIATE);
-	vss_stage_answer(e, rq, VMBUS_ICMSG_S_OK);
+	vss_action_answer(e, rq, VMBUS_ICMSG_S_OK);
 }
 
 static void
@@ -173,8 +174,8 @@ rx_vss(struct vss_engine *e, const struct vmbus_icmsg *im, uint32_t len,
 	}
 	rq = accept_request(e, len, xactid, wr.wr_op);
 	if (error != 0) {
-		vss_stage_why(e, VSS_ENGINE_CAUSE_MALFORMED, NULL);
-		vss_stage_answer(e, rq, VMBUS_ICMSG_S_FAIL);
+		vss_action_why(e, VSS_ENGINE_CAUSE_MALFORMED, NULL);
+		vss_action_answer(e, rq, VMBUS_ICMSG_S_FAIL);
 		return;
 	}
 	switch (wr.wr_op) {
@@ -190,11 +191,11 @@ rx_vss(struct vss_engine *e, const struct vmbus_icmsg *im, uint32_t len,
 	case VSS_WIRE_DELETE:
 	case VSS_WIRE_GET_DM_INFO:
 	case VSS_WIRE_AUTO_RECOVER:
-		vss_stage_answer(e, rq, VMBUS_ICMSG_S_OK);
+		vss_action_answer(e, rq, VMBUS_ICMSG_S_OK);
 		break;
 	default:
-		vss_stage_why(e, VSS_ENGINE_CAUSE_NOT_SUPPORTED, NULL);
-		vss_stage_answer(e, rq, VMBUS_ICMSG_S_NOT_SUPPORTED);
+		vss_action_why(e, VSS_ENGINE_CAUSE_NOT_SUPPORTED, NULL);
+		vss_action_answer(e, rq, VMBUS_ICMSG_S_NOT_SUPPORTED);
 		break;
 	}
 }
@@ -247,8 +248,8 @@ vss_engine_channel_lost(struct vss_engine *e, uint64_t now_ns)
 	e->e_now_ns = now_ns;
 	e->e_channel = false;
 	memset(&e->e_agreed, 0, sizeof(e->e_agreed));
-	vss_stage_trace(e, VSS_TRACE_CHANNEL, NULL, 0, 0);
-	vss_stage_why(e, VSS_ENGINE_CAUSE_CHANNEL_LOST, NULL);
+	vss_action_trace(e, VSS_TRACE_CHANNEL, NULL, 0, 0);
+	vss_action_why(e, VSS_ENGINE_CAUSE_CHANNEL_LOST, NULL);
 	vss_stage_raise(e, VSS_ENGINE_EV_CHANNEL_LOST);
 }
 
@@ -257,7 +258,7 @@ vss_engine_channel_opened(struct vss_engine *e, uint64_t now_ns)
 {
 	e->e_now_ns = now_ns;
 	e->e_channel = true;
-	vss_stage_trace(e, VSS_TRACE_CHANNEL, NULL, 1, 0);
+	vss_action_trace(e, VSS_TRACE_CHANNEL, NULL, 1, 0);
 }
 
 uint64_t
@@ -322,7 +323,7 @@ vss_engine_open(struct vss_engine *e, enum vss_engine_kind kind,
 		error = find_slot(e, who->ew_uid, slot);
 	if (error != 0) {
 		e->e_nturned_away++;
-		vss_stage_trace(
+		vss_action_trace(
 		    e, VSS_TRACE_TURNED_AWAY, NULL, who->ew_uid, who->ew_pid);
 		return (error);
 	}
@@ -330,7 +331,7 @@ vss_engine_open(struct vss_engine *e, enum vss_engine_kind kind,
 	if (++e->e_last_serial == 0)
 		e->e_last_serial = 1;
 	vss_client_open(cl, e->e_last_serial, kind, who);
-	vss_stage_trace(e, VSS_TRACE_OPEN, cl, who->ew_uid, who->ew_pid);
+	vss_action_trace(e, VSS_TRACE_OPEN, cl, who->ew_uid, who->ew_pid);
 	return (0);
 }
 
@@ -346,8 +347,8 @@ vss_engine_close(struct vss_engine *e, uint32_t slot, uint64_t now_ns)
 	enum vss_engine_event event;
 
 	e->e_now_ns = now_ns;
-	vss_stage_trace(e, VSS_TRACE_CLOSE, cl, 0, 0);
-	vss_stage_why(e, VSS_ENGINE_CAUSE_CLOSED, cl);
+	vss_action_trace(e, VSS_TRACE_CLOSE, cl, 0, 0);
+	vss_action_why(e, VSS_ENGINE_CAUSE_CLOSED, cl);
 	event = VSS_ENGINE_NEVENTS;
 	if (cl->cl_kind == VSS_ENGINE_FS)
 		event = VSS_ENGINE_EV_FS_GONE;
@@ -372,7 +373,7 @@ vss_engine_read(struct vss_engine *e, uint32_t slot, uint64_t now_ns,
 	cl->cl_active = true;
 	vss_client_read(cl, em);
 	if (em->em_id != 0)
-		vss_stage_trace(e, VSS_TRACE_READ, cl, em->em_op, em->em_id);
+		vss_action_trace(e, VSS_TRACE_READ, cl, em->em_op, em->em_id);
 }
 
 /* The answer that is waited for, or a THAW that is owed, has come. */
@@ -407,7 +408,7 @@ answered(struct vss_engine *e, struct vss_engine_client *cl,
 		vss_stage_settle(e);
 		return;
 	}
-	vss_stage_why(e,
+	vss_action_why(e,
 	    event == VSS_ENGINE_EV_REFUSED ? VSS_ENGINE_CAUSE_REFUSED :
 					     VSS_ENGINE_CAUSE_BROKEN,
 	    cl);
@@ -427,11 +428,11 @@ vss_engine_write(struct vss_engine *e, uint32_t slot, uint64_t now_ns,
 	answer = vss_client_write(cl, em);
 	if (answer == VSS_CLIENT_UNKNOWN)
 		return (EINVAL);
-	vss_stage_trace(e, VSS_TRACE_WRITE, cl, em->em_status, em->em_id);
+	vss_action_trace(e, VSS_TRACE_WRITE, cl, em->em_status, em->em_id);
 	if (stale && !cl->cl_stale)
-		vss_stage_trace(e, VSS_TRACE_STALE, cl, 0, 0);
+		vss_action_trace(e, VSS_TRACE_STALE, cl, 0, 0);
 	if (answer == VSS_CLIENT_BROKE) {
-		vss_stage_why(e, VSS_ENGINE_CAUSE_BROKEN, cl);
+		vss_action_why(e, VSS_ENGINE_CAUSE_BROKEN, cl);
 		cl->cl_counted = false;
 		vss_stage_raise(e, VSS_ENGINE_EV_BROKEN);
 	} else if (answer == VSS_CLIENT_ANSWERED &&

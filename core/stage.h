@@ -13,10 +13,6 @@
 
 #include "engine.h"
 
-/* Says in e_why why the next event is raised; cl may be NULL. */
-void vss_stage_why(struct vss_engine *e, enum vss_engine_cause cause,
-    const struct vss_engine_client *cl);
-
 /*
  * An event happened: does its row, then all that follows from who is awaited,
  * requests that waited for an undo included.
@@ -29,15 +25,8 @@ void vss_stage_request(struct vss_engine *e, struct vss_request *rq);
 /* Answers may have come in: goes on as far as they let it. */
 void vss_stage_settle(struct vss_engine *e);
 
-/* Answers a request that is not FREE or READY. */
-void vss_stage_answer(
-    struct vss_engine *e, struct vss_request *rq, uint32_t status);
-
 /* The next deadline, and what is to be done when it passed. */
 uint64_t vss_stage_deadline(const struct vss_engine *e);
 void vss_stage_expire(struct vss_engine *e);
-
-void vss_stage_trace(struct vss_engine *e, enum vss_trace_kind kind,
-    const struct vss_engine_client *cl, uint32_t arg, uint64_t id);
 
 #endif /* _STAGE_H_ */
