@@ -1,0 +1,30 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/* What the commands of hv_vssctl share: the table's rows and the clock. */
+
+#ifndef _CTL_H_
+#define _CTL_H_
+
+#include <stdint.h>
+
+#define CTL_NS_PER_MS 1000000ULL
+
+/* A command: one row of the table in hv_vssctl.c, one source file each. */
+struct ctl_cmd {
+	const char *cc_name;
+	const char *cc_usage;		       /* its arguments */
+	int (*cc_main)(int argc, char **argv); /* gives the exit status */
+};
+
+int ctl_run_main(int argc, char **argv);
+
+/* Says how a command is used; gives the exit status for wrong usage. */
+int ctl_usage(const char *name);
+
+/* Milliseconds of a clock that never goes back. */
+uint64_t ctl_now_ms(void);
+
+#endif /* _CTL_H_ */

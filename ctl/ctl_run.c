@@ -1,0 +1,612 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * `hv_vssctl run`: commands, or a co-process, as a participant in backups.
+ *
+ * Whatever the freeze command did, the thaw command runs after it exactly once
+ * (and once more if it fails): after the host's THAW, after a failure, when the
+ * driver is gone or does not answer, at SIGTERM.  No device call is made here
+ * and no message written while something may be frozen (ctl_dev.h, report.h),
+ * so that a stopped driver or a frozen disk cannot keep the thaw command from
+ * running.
+ */
+
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl.h"
+#include "ctl_dev.h"
+#include "ctl_work.h"
+#include "report.h"
+
+/* For a driver that cannot say how much time is left. */
+#define PLAIN_LIMIT_MS 8000
+/* An answer must be with the driver this long before its limit. */
+#define MARGIN_MS     500
+#define THAW_LIMIT_MS 10000
+#define TERM_GRACE_MS 1000
+#define THAW_TRIES    2
+#define PING_MS	      5000
+#define PONG_MS	      10000
+#define GOODBYE_MS    2000
+#define QUEUE_MAX     4
+#define TIMEOUT_MAX_S 900
+
+struct run {
+	struct ctl_work rn_work;
+	struct hv_vss_hello rn_hello;
+	const char *rn_device;
+	uint64_t rn_timeout_ms; /* 0: not given */
+	int rn_sock;
+	char rn_prog[2 * HV_VSS_NAME_MAX]; /* how messages begin */
+	bool rn_stopping;
+	int rn_status;
+
+	struct ctl_dev_event rn_cur; /* the request under way */
+	bool rn_internal;	     /* a thaw that nobody asked for */
+	bool rn_superseded;	     /* it is being ended for another one */
+	unsigned rn_tries;
+	uint64_t rn_deadline_ms; /* of the work; 0: none */
+	struct ctl_dev_event rn_queue[QUEUE_MAX];
+	unsigned rn_nqueued;
+
+	bool rn_owes;		      /* freeze was begun, thaw has not ended */
+	bool rn_held;		      /* and freeze was answered with success */
+	bool rn_broken;		      /* and that was taken back */
+	struct ctl_dev_event rn_hold; /* which request that was */
+	uint64_t rn_ping_ms;	      /* when to ask, if held */
+	uint64_t rn_pong_ms;	      /* when the driver counts as hung */
+};
+
+static int signal_pipe[2];
+
+static void
+on_signal(int sig)
+{
+	unsigned char c = (unsigned char)sig;
+	int saved = errno;
+
+	(void)!write(signal_pipe[1], &c, 1);
+	errno = saved;
+}
+
+static void
+answer(
+    struct run *rn, const struct ctl_dev_event *cd, bool ok, const char *reason)
+{
+	struct ctl_dev_answer ca = { .ca_gen = cd->cd_gen,
+		.ca_op = cd->cd_op,
+		.ca_id = cd->cd_id,
+		.ca_status = ok ? VSS_SUCCESS : VSS_FAIL };
+
+	if (!ok)
+		snprintf(ca.ca_reason, sizeof(ca.ca_reason), "%s", reason);
+	(void)send(rn->rn_sock, &ca, sizeof(ca), MSG_NOSIGNAL);
+}
+
+/* The success that freeze was answered with no longer holds. */
+static void
+take_back(struct run *rn, const char *reason)
+{
+	if (!rn->rn_held || rn->rn_broken)
+		return;
+	report(REPORT_NOTICE, "could not stay quiesced: %s", reason);
+	rn->rn_broken = true;
+	answer(rn, &rn->rn_hold, false, reason);
+}
+
+/* How long the work for a notification may take; 0: as long as it likes. */
+static uint64_t
+limit_ms(const struct run *rn, const struct ctl_dev_event *cd)
+{
+	uint64_t limit = 0;
+
+	if (cd->cd_op == HV_VSS_THAW)
+		limit = THAW_LIMIT_MS;
+	else if (!cd->cd_ext)
+		limit = PLAIN_LIMIT_MS;
+	else if (cd->cd_left_ms > MARGIN_MS)
+		limit = cd->cd_left_ms - MARGIN_MS;
+	else if (cd->cd_left_ms > 0)
+		limit = cd->cd_left_ms;
+	if (rn->rn_timeout_ms != 0 &&
+	    (limit == 0 || rn->rn_timeout_ms < limit ||
+		cd->cd_op == HV_VSS_THAW))
+		limit = rn->rn_timeout_ms;
+	return (limit);
+}
+
+static void
+begin_work(struct run *rn)
+{
+	const struct ctl_dev_event *cd = &rn->rn_cur;
+	uint64_t limit = limit_ms(rn, cd);
+
+	rn->rn_deadline_ms = limit == 0 ? 0 : ctl_now_ms() + limit;
+	ctl_work_begin(&rn->rn_work, cd->cd_op, cd->cd_id, limit);
+}
+
+static void
+begin_thaw(struct run *rn, const struct ctl_dev_event *cd, bool internal)
+{
+	rn->rn_cur = *cd;
+	rn->rn_cur.cd_op = HV_VSS_THAW;
+	rn->rn_internal = internal;
+	rn->rn_superseded = false;
+	rn->rn_tries = 1;
+	begin_work(rn);
+}
+
+static void
+begin(struct run *rn, const struct ctl_dev_event *cd)
+{
+	if (cd->cd_op == HV_VSS_THAW) {
+		if (rn->rn_owes)
+			begin_thaw(rn, cd, false);
+		else
+			answer(rn, cd, true, "");
+		return;
+	}
+	if (!ctl_work_has(&rn->rn_work, cd->cd_op)) {
+		answer(rn, cd, true, "");
+		return;
+	}
+	rn->rn_cur = *cd;
+	rn->rn_internal = false;
+	rn->rn_superseded = false;
+	if (cd->cd_op == HV_VSS_FREEZE)
+		rn->rn_owes = true;
+	begin_work(rn);
+}
+
+static void
+supersede(struct run *rn, const char *why)
+{
+	uint64_t grace = ctl_now_ms() + TERM_GRACE_MS;
+
+	if (rn->rn_cur.cd_op == HV_VSS_THAW)
+		return;
+	rn->rn_superseded = true;
+	ctl_work_cancel(&rn->rn_work, why);
+	if (rn->rn_work.cw_coprocess == NULL &&
+	    (rn->rn_deadline_ms == 0 || grace < rn->rn_deadline_ms))
+		rn->rn_deadline_ms = grace;
+}
+
+static void
+enqueue(struct run *rn, const struct ctl_dev_event *cd)
+{
+	if (rn->rn_nqueued == QUEUE_MAX)
+		answer(rn, cd, false, "too many requests at once");
+	else
+		rn->rn_queue[rn->rn_nqueued++] = *cd;
+}
+
+/* Freeze has ended: it holds now, or thaw follows at once. */
+static void
+freeze_done(struct run *rn, bool ok)
+{
+	struct ctl_work *cw = &rn->rn_work;
+
+	if (ok && !rn->rn_superseded && !rn->rn_stopping) {
+		rn->rn_held = true;
+		rn->rn_broken = false;
+		rn->rn_hold = rn->rn_cur;
+		rn->rn_ping_ms = ctl_now_ms() + PING_MS;
+		rn->rn_pong_ms = 0;
+		report_hold();
+		answer(rn, &rn->rn_cur, true, "");
+		return;
+	}
+	if (ok)
+		snprintf(cw->cw_reason, sizeof(cw->cw_reason),
+		    "freeze: another request overtook it");
+	report(REPORT_NOTICE, "freeze refused: %s", cw->cw_reason);
+	answer(rn, &rn->rn_cur, false, cw->cw_reason);
+	if (cw->cw_ended)
+		rn->rn_owes = false;
+	else
+		begin_thaw(rn, &rn->rn_cur, true);
+}
+
+static void
+thaw_done(struct run *rn, bool ok)
+{
+	struct ctl_work *cw = &rn->rn_work;
+
+	if (!ok && !cw->cw_ended && rn->rn_tries < THAW_TRIES) {
+		report(REPORT_NOTICE, "%s; thaw is run again", cw->cw_reason);
+		rn->rn_tries++;
+		begin_work(rn);
+		return;
+	}
+	rn->rn_owes = rn->rn_held = false;
+	if (!rn->rn_internal)
+		answer(rn, &rn->rn_cur, ok, cw->cw_reason);
+	if (!ok) {
+		report(REPORT_ERROR, "thaw FAILED: %s", cw->cw_reason);
+		rn->rn_status = 1;
+	}
+	report_release();
+}
+
+static void
+work_done(struct run *rn)
+{
+	struct ctl_work *cw = &rn->rn_work;
+	bool ok = cw->cw_ok;
+
+	rn->rn_deadline_ms = 0;
+	switch (rn->rn_cur.cd_op) {
+	case HV_VSS_FREEZE:
+		freeze_done(rn, ok);
+		break;
+	case HV_VSS_THAW:
+		thaw_done(rn, ok);
+		break;
+	default:
+		if (!ok)
+			report(REPORT_NOTICE, "%s refused: %s",
+			    ctl_work_op_name(rn->rn_cur.cd_op), cw->cw_reason);
+		answer(rn, &rn->rn_cur, ok, cw->cw_reason);
+	}
+}
+
+/*
+ * What follows when nothing is under way: a thaw that is owed and will not be
+ * asked for any more, or the next request.
+ */
+static void
+next(struct run *rn)
+{
+	while (!rn->rn_work.cw_busy) {
+		if (rn->rn_owes && (rn->rn_stopping || rn->rn_broken)) {
+			begin_thaw(rn, &rn->rn_hold, true);
+		} else if (rn->rn_nqueued > 0) {
+			struct ctl_dev_event cd = rn->rn_queue[0];
+
+			if (rn->rn_owes && cd.cd_op != HV_VSS_THAW) {
+				/* The driver has forgotten: see to it first. */
+				begin_thaw(rn, &rn->rn_hold, true);
+				return;
+			}
+			rn->rn_nqueued--;
+			memmove(rn->rn_queue, rn->rn_queue + 1,
+			    rn->rn_nqueued * sizeof(rn->rn_queue[0]));
+			begin(rn, &cd);
+		} else {
+			return;
+		}
+		if (rn->rn_work.cw_busy && ctl_work_event(&rn->rn_work))
+			work_done(rn);
+	}
+}
+
+static void
+device_gone(struct run *rn, int error)
+{
+	rn->rn_nqueued = 0;
+	if (rn->rn_work.cw_busy)
+		supersede(rn, "the driver is gone");
+	if (rn->rn_held)
+		rn->rn_broken = true;
+	report(REPORT_NOTICE, "%s: %s; waiting for the driver", rn->rn_device,
+	    strerror(error));
+}
+
+static void
+device_event(struct run *rn, const struct ctl_dev_event *cd)
+{
+	switch (cd->cd_kind) {
+	case CTL_DEV_WAITING:
+		report(REPORT_NOTICE, "%s: %s; waiting for it", rn->rn_device,
+		    strerror(cd->cd_error));
+		break;
+	case CTL_DEV_FATAL:
+		report(REPORT_NOTICE,
+		    "%s: %s; run it as root, or as a member of the "
+		    "device's group",
+		    rn->rn_device, strerror(cd->cd_error));
+		rn->rn_status = 1;
+		rn->rn_stopping = true;
+		break;
+	case CTL_DEV_OPENED:
+		report(REPORT_NOTICE, "takes part through %s%s", rn->rn_device,
+		    cd->cd_ext ? "" : " (no name, level or prepare there)");
+		break;
+	case CTL_DEV_GONE:
+		device_gone(rn, cd->cd_error);
+		break;
+	case CTL_DEV_NOTIFY:
+		if (rn->rn_work.cw_busy)
+			supersede(rn, "another request overtook it");
+		enqueue(rn, cd);
+		break;
+	case CTL_DEV_PONG:
+		rn->rn_pong_ms = 0;
+		rn->rn_ping_ms = ctl_now_ms() + PING_MS;
+		break;
+	}
+}
+
+static void
+stop(struct run *rn, const char *why)
+{
+	if (rn->rn_stopping)
+		return;
+	rn->rn_stopping = true;
+	take_back(rn, why);
+	if (rn->rn_work.cw_busy)
+		supersede(rn, why);
+}
+
+static void
+read_signals(struct run *rn)
+{
+	unsigned char c;
+
+	while (read(signal_pipe[0], &c, 1) == 1) {
+		if (c != SIGCHLD)
+			stop(rn, "hv_vssctl was told to stop");
+	}
+}
+
+/* What the clock asks for; gives the time until the next such moment. */
+static int
+timers(struct run *rn)
+{
+	static const struct ctl_dev_answer ping = { .ca_ping = true };
+	uint64_t now = ctl_now_ms(), when = UINT64_MAX;
+
+	if (rn->rn_work.cw_busy && rn->rn_deadline_ms != 0) {
+		if (now >= rn->rn_deadline_ms) {
+			ctl_work_kill(&rn->rn_work, "not done in time");
+			rn->rn_deadline_ms = 0;
+		} else {
+			when = rn->rn_deadline_ms;
+		}
+	}
+	if (rn->rn_held && !rn->rn_broken) {
+		if (rn->rn_pong_ms != 0 && now >= rn->rn_pong_ms) {
+			take_back(rn, "the driver did not answer any more");
+			return (0);
+		}
+		if (rn->rn_pong_ms == 0 && now >= rn->rn_ping_ms) {
+			(void)send(
+			    rn->rn_sock, &ping, sizeof(ping), MSG_NOSIGNAL);
+			rn->rn_pong_ms = now + PONG_MS;
+		}
+		if (rn->rn_pong_ms != 0 && rn->rn_pong_ms < when)
+			when = rn->rn_pong_ms;
+		else if (rn->rn_pong_ms == 0 && rn->rn_ping_ms < when)
+			when = rn->rn_ping_ms;
+	}
+	return (when == UINT64_MAX ? -1 : (int)(when - now));
+}
+
+static void
+serve(struct run *rn)
+{
+	struct ctl_work *cw = &rn->rn_work;
+	struct ctl_dev_event cd;
+
+	while (!rn->rn_stopping || cw->cw_busy || rn->rn_owes) {
+		struct pollfd fds[3] = {
+			{ .fd = signal_pipe[0], .events = POLLIN },
+			{ .fd = rn->rn_sock, .events = POLLIN },
+			{ .fd = cw->cw_out, .events = POLLIN },
+		};
+		int wait = timers(rn);
+
+		(void)poll(fds, 3, wait);
+		read_signals(rn);
+		while (!rn->rn_stopping &&
+		    recv(rn->rn_sock, &cd, sizeof(cd), 0) ==
+			(ssize_t)sizeof(cd))
+			device_event(rn, &cd);
+		if (ctl_work_event(cw))
+			work_done(rn);
+		if (cw->cw_ended) {
+			take_back(rn, "the co-process has ended");
+			rn->rn_owes = rn->rn_held = false;
+			rn->rn_status = 1;
+			rn->rn_stopping = true;
+		}
+		next(rn);
+	}
+}
+
+/* The thread passes the last answers on and closes the device; not for ever. */
+static void
+goodbye(struct run *rn)
+{
+	struct pollfd pfd = { .fd = rn->rn_sock, .events = POLLIN };
+	uint64_t until = ctl_now_ms() + GOODBYE_MS;
+	struct ctl_dev_event cd;
+	ssize_t n = 1;
+
+	shutdown(rn->rn_sock, SHUT_WR);
+	while (n != 0 && ctl_now_ms() < until) {
+		(void)poll(&pfd, 1, 100);
+		n = recv(rn->rn_sock, &cd, sizeof(cd), 0);
+	}
+}
+
+static int
+prepare_process(void)
+{
+	static const int ends[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	/* A core would be written to a disk that may be frozen. */
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
+		return (errno);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		if (sigaction(ends[i], &sa, NULL) != 0)
+			return (errno);
+	}
+	sa.sa_handler = SIG_IGN;
+	return (sigaction(SIGPIPE, &sa, NULL) != 0 ? errno : 0);
+}
+
+/* A number from 0 to max, or -1. */
+static long
+number(const char *text, long max)
+{
+	char *rest;
+	long n;
+
+	errno = 0;
+	n = strtol(text, &rest, 10);
+	return (
+	    *text == '\0' || *rest != '\0' || errno != 0 || n < 0 || n > max ?
+		-1 :
+		n);
+}
+
+static bool
+set_name(struct run *rn, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len == 0 || len >= sizeof(rn->rn_hello.hh_name))
+		return (false);
+	for (size_t i = 0; i < len; i++) {
+		if (name[i] < ' ' || name[i] > '~')
+			return (false);
+	}
+	memcpy(rn->rn_hello.hh_name, name, len + 1);
+	return (true);
+}
+
+/* What is wrong with the commands taken together, or NULL. */
+static const char *
+wrong_commands(const struct ctl_work *cw)
+{
+	bool any = false;
+
+	for (uint32_t op = 0; op <= HV_VSS_PREPARE; op++)
+		any = any || cw->cw_cmds[op] != NULL;
+	if (cw->cw_coprocess != NULL)
+		return (
+		    any ? "--coprocess stands alone, without commands" : NULL);
+	if (cw->cw_cmds[HV_VSS_FREEZE] == NULL ||
+	    cw->cw_cmds[HV_VSS_THAW] == NULL)
+		return ("--freeze and --thaw are both needed, or --coprocess");
+	return (NULL);
+}
+
+static int
+options(struct run *rn, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "check", required_argument, NULL, HV_VSS_CHECK },
+		{ "coprocess", required_argument, NULL, 'o' },
+		{ "device", required_argument, NULL, 'd' },
+		{ "freeze", required_argument, NULL, HV_VSS_FREEZE },
+		{ "level", required_argument, NULL, 'l' },
+		{ "name", required_argument, NULL, 'n' },
+		{ "prepare", required_argument, NULL, HV_VSS_PREPARE },
+		{ "thaw", required_argument, NULL, HV_VSS_THAW },
+		{ "timeout", required_argument, NULL, 's' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct ctl_work *cw = &rn->rn_work;
+	const char *bad = NULL;
+	long n;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		switch (c) {
+		case HV_VSS_CHECK:
+		case HV_VSS_FREEZE:
+		case HV_VSS_THAW:
+		case HV_VSS_PREPARE:
+			cw->cw_cmds[c] = optarg;
+			break;
+		case 'o':
+			cw->cw_coprocess = optarg;
+			break;
+		case 'd':
+			rn->rn_device = optarg;
+			break;
+		case 'n':
+			if (!set_name(rn, optarg))
+				bad = "--name: 1 to 31 printable characters";
+			break;
+		case 'l':
+			n = number(optarg, HV_VSS_LEVEL_MAX);
+			if (n < 0)
+				bad = "--level: a number from 0 to 99";
+			rn->rn_hello.hh_level = (uint32_t)n;
+			break;
+		case 's':
+			n = number(optarg, TIMEOUT_MAX_S);
+			if (n < 1)
+				bad = "--timeout: 1 to 900 seconds";
+			rn->rn_timeout_ms = (uint64_t)n * 1000;
+			break;
+		default:
+			return (ctl_usage("run"));
+		}
+	}
+	if (bad == NULL && optind != argc)
+		bad = "a command of several words is quoted as one argument";
+	if (bad == NULL)
+		bad = wrong_commands(cw);
+	if (bad == NULL)
+		return (0);
+	report(REPORT_ERROR, "%s", bad);
+	return (ctl_usage("run"));
+}
+
+int
+ctl_run_main(int argc, char **argv)
+{
+	static struct run run;
+	struct run *rn = &run;
+	int error;
+
+	rn->rn_device = VSS_DEV(APP_VSS_DEV_NAME);
+	rn->rn_hello.hh_level = HV_VSS_LEVEL_DEFAULT;
+	set_name(rn, "run");
+	report_init("hv_vssctl", REPORT_NOTICE);
+	if (options(rn, argc, argv) != 0)
+		return (1);
+	if (ctl_work_has(&rn->rn_work, HV_VSS_PREPARE))
+		rn->rn_hello.hh_flags |= HV_VSS_WANT_PREPARE;
+	snprintf(rn->rn_prog, sizeof(rn->rn_prog), "hv_vssctl: %.31s",
+	    rn->rn_hello.hh_name);
+	report_init(rn->rn_prog, REPORT_NOTICE);
+
+	error = prepare_process();
+	if (error == 0)
+		error = ctl_work_start(&rn->rn_work);
+	if (error == 0)
+		error = ctl_dev_start(
+		    rn->rn_device, &rn->rn_hello, &rn->rn_sock);
+	if (error != 0) {
+		report(REPORT_ERROR, "cannot start: %s", strerror(error));
+		ctl_work_stop(&rn->rn_work);
+		return (1);
+	}
+	serve(rn);
+	report_release();
+	goodbye(rn);
+	ctl_work_stop(&rn->rn_work);
+	return (rn->rn_status);
+}

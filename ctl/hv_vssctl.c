@@ -1,0 +1,55 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/* hv_vssctl(8): finds the command in a table and hands over to it. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl.h"
+
+static const struct ctl_cmd commands[] = {
+	{ "run",
+	    "[--name NAME] [--level N] [--device PATH] [--timeout SECONDS]\n"
+	    "           [--check CMD] [--prepare CMD] --freeze CMD --thaw CMD\n"
+	    "       hv_vssctl run [--name NAME] [--level N] [--device PATH]\n"
+	    "           [--timeout SECONDS] --coprocess CMD",
+	    ctl_run_main },
+};
+
+#define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+int
+ctl_usage(const char *name)
+{
+	const char *head = "usage:";
+
+	for (size_t i = 0; i < NCOMMANDS; i++) {
+		if (name != NULL && strcmp(name, commands[i].cc_name) != 0)
+			continue;
+		fprintf(stderr, "%s hv_vssctl %s %s\n", head,
+		    commands[i].cc_name, commands[i].cc_usage);
+		head = "      ";
+	}
+	return (1);
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc < 2)
+		return (ctl_usage(NULL));
+	for (size_t i = 0; i < NCOMMANDS; i++) {
+		if (strcmp(argv[1], commands[i].cc_name) == 0)
+			return (commands[i].cc_main(argc - 1, argv + 1));
+	}
+	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		ctl_usage(NULL);
+		return (0);
+	}
+	fprintf(stderr, "hv_vssctl: %s: no such command\n", argv[1]);
+	return (ctl_usage(NULL));
+}
