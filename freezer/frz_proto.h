@@ -73,6 +73,17 @@ enum frz_step {
 	FRZ_NSTEPS
 };
 
+/* What may fail at start: fm_index of READY. */
+enum frz_start {
+	FRZ_START_OK = 0,
+	FRZ_START_FDS,	   /* no room for descriptors */
+	FRZ_START_CWD,	   /* no working directory that is on no disk */
+	FRZ_START_OOM,	   /* not protected from the OOM killer; goes on */
+	FRZ_START_LOCK,	   /* memory could not be locked */
+	FRZ_START_DEVICES, /* build for tests without a list of devices */
+	FRZ_NSTARTS
+};
+
 /* Values of fs_by: who thawed. */
 #define FRZ_BY_NOBODY 0
 #define FRZ_BY_WORKER 1
@@ -113,7 +124,7 @@ struct frz_page {
 enum frz_op {
 	FRZ_READY = 1, /* fm_errno, fm_index: what failed at start, and where */
 	FRZ_DONE,      /* fm_of: answer to which order */
-	FRZ_EXPIRED,   /* the lease ended; everything armed is being thawed */
+	FRZ_EXPIRED,   /* lease (ETIMEDOUT) or worker (ESRCH) ended: thawing */
 	FRZ_ATTACH, /* page, socket to the other one; guard: worker's pidfd */
 	FRZ_OPEN,   /* one file system */
 	FRZ_HOLD,   /* its descriptor */

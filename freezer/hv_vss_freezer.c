@@ -1,0 +1,154 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * hv_vss_freezer: freezes and thaws file systems for hv_vss_daemon (worker), or
+ * sees to it that nothing stays frozen when somebody dies (guard).
+ *
+ * Whatever it needs while something is frozen it has before: its memory is
+ * locked, its threads are made, it keeps no descriptor but those it was given,
+ * its working directory is on no disk, it writes no core, and it is deaf to
+ * what ends a session.  It is linked statically, because locked copies of
+ * shared libraries would cost more than the program.
+ */
+
+#include "hv_vss_freezer.h"
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "frz_fs.h"
+
+/* A sanitizer's shadow cannot be locked. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FRZ_LOCK 0
+#else
+#define FRZ_LOCK 1
+#endif
+
+static void
+frz_be_deaf(void)
+{
+	static const int deaf[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP,
+		SIGTTIN, SIGTTOU, SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM };
+	size_t i;
+
+	for (i = 0; i < sizeof(deaf) / sizeof(deaf[0]); i++)
+		(void)signal(deaf[i], SIG_IGN);
+}
+
+/* Keeps the control socket alone; 0 to 2 lead nowhere. */
+static int
+frz_only_fds(void)
+{
+	int fd, null;
+
+	if (close_range(FRZ_CONTROL_FD + 1, ~0U, 0) == -1)
+		return (errno);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null == -1)
+		null = memfd_create("null", MFD_CLOEXEC);
+	if (null == -1)
+		return (errno);
+	for (fd = 0; fd < FRZ_CONTROL_FD; fd++)
+		if (fd != null && dup2(null, fd) == -1)
+			return (errno);
+	if (null > FRZ_CONTROL_FD)
+		(void)close(null);
+	if (fcntl(FRZ_CONTROL_FD, F_SETFD, FD_CLOEXEC) == -1)
+		return (errno);
+	return (0);
+}
+
+static int
+frz_no_oom(void)
+{
+	static const char score[] = "-1000";
+	ssize_t n;
+	int error, fd;
+
+	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd == -1)
+		return (errno);
+	n = write(fd, score, sizeof(score) - 1);
+	error = n == -1 ? errno : 0;
+	(void)close(fd);
+	return (error);
+}
+
+/* Prepares the process; returns an errno and says which step it was. */
+static int
+frz_harden(uint32_t *step)
+{
+	static const struct rlimit none = { 0, 0 };
+	int error, oom;
+
+	frz_be_deaf();
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	(void)setrlimit(RLIMIT_CORE, &none);
+	*step = FRZ_START_FDS;
+	error = frz_only_fds();
+	if (error != 0)
+		return (error);
+	*step = FRZ_START_DEVICES;
+	error = frz_fs_init();
+	if (error != 0)
+		return (error);
+	*step = FRZ_START_CWD;
+	if (chdir("/proc") == -1 && chdir("/dev") == -1)
+		return (errno);
+	*step = FRZ_START_LOCK;
+	if (FRZ_LOCK && mlockall(MCL_CURRENT | MCL_FUTURE) == -1)
+		return (errno);
+	*step = FRZ_START_OOM;
+	oom = frz_no_oom();
+	return (oom);
+}
+
+static void
+frz_usage(void)
+{
+	fprintf(stderr,
+	    "hv_vss_freezer: it is started by hv_vss_daemon, not by hand\n");
+	_exit(1);
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct frz_msg fm;
+	socklen_t len = sizeof(int);
+	int error, type;
+
+	if (argc != 2 ||
+	    (strcmp(argv[1], "worker") != 0 && strcmp(argv[1], "guard") != 0) ||
+	    getsockopt(FRZ_CONTROL_FD, SOL_SOCKET, SO_TYPE, &type, &len) ==
+		-1 ||
+	    type != SOCK_SEQPACKET)
+		frz_usage();
+	memset(&fm, 0, sizeof(fm));
+	fm.fm_op = FRZ_READY;
+	error = frz_harden(&fm.fm_index);
+	fm.fm_errno = error;
+	if (error == 0)
+		fm.fm_index = FRZ_START_OK;
+	if (frz_send(FRZ_CONTROL_FD, &fm, NULL) != 0 ||
+	    (error != 0 && fm.fm_index != FRZ_START_OOM))
+		_exit(1);
+	if (strcmp(argv[1], "worker") == 0)
+		frz_worker(FRZ_CONTROL_FD);
+	else
+		frz_guard(FRZ_CONTROL_FD);
+	_exit(0);
+}
