@@ -1,0 +1,94 @@
+#!/usr/bin/python3
+# Copyright (c) 2026 The hv_vss developers
+# SPDX-License-Identifier: BSD-2-Clause
+# isoroot: --fs ext4:64M,outer=ext4:400M,inner=xfs:320M@outer,ro=ext4:16M:ro
+"""The isolated root keeps the machine's file systems out of reach, and the
+means of the other tests can tell frozen from not frozen."""
+
+import os
+import subprocess
+
+import hvtest
+from hvtest import case, check, scratch
+
+
+@case
+def no_mount_is_of_a_device_that_is_not_scratch():
+    with open("/iso/devices", encoding="ascii") as f:
+        known = set(f.read().split())
+    with open("/proc/self/mountinfo", encoding="ascii") as f:
+        for line in f:
+            fields = line.split()
+            kind = fields[fields.index("-") + 1]
+            check(fields[2] in known or kind in ("tmpfs", "proc", "devpts"),
+                  line)
+
+
+@case
+def a_device_node_cannot_be_made():
+    try:
+        os.mknod("/dev/try", 0o60600, os.makedev(254, 0))
+    except PermissionError:
+        return
+    os.unlink("/dev/try")
+    check(False, "mknod of a block device is refused")
+
+
+@case
+def no_process_and_no_descriptor_leads_out():
+    root = os.stat("/").st_dev
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        for name in ("root", "cwd", "exe"):
+            path = f"/proc/{pid}/{name}"
+            check(os.stat(path).st_dev == root, path)
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            path = f"/proc/{pid}/fd/{fd}"
+            try:
+                target, device = os.readlink(path), os.stat(path).st_dev
+            except FileNotFoundError:
+                continue
+            check(device == root or target.startswith(("pipe:", "/proc")),
+                  f"{path}: {target}")
+
+
+@case
+def a_freeze_is_seen_and_stops_a_writer_until_the_thaw():
+    mount = scratch()["ext4"].mount
+    writer = hvtest.Writer(mount)
+    check(not hvtest.is_frozen(mount), "not frozen at first")
+    hvtest.freeze(mount)
+    check(hvtest.is_frozen(mount), "frozen")
+    check(writer.stands_still(), "a writer stands still")
+    check(hvtest.thaw(mount), "it was still frozen")
+    writer.progresses()
+    check(not hvtest.is_frozen(mount), "not frozen at last")
+
+
+@case
+def a_stacked_file_system_freezes_inner_first():
+    inner, outer = scratch()["inner"], scratch()["outer"]
+    check(inner.image == "/mnt/outer/inner.img", inner.image)
+    hvtest.freeze(inner.mount)
+    hvtest.freeze(outer.mount)
+    check(hvtest.thaw(outer.mount), "outer thawed")
+    check(hvtest.thaw(inner.mount), "inner thawed")
+
+
+@case
+def a_read_only_file_system_takes_no_write():
+    try:
+        with open("/mnt/ro/x", "w", encoding="ascii"):
+            check(False, "an error")
+    except OSError as e:
+        check(e.errno == 30, str(e))
+
+
+@case
+def programs_run_with_their_libraries():
+    for argv in (["mkfs.xfs", "-V"], ["e2fsck", "-V"], ["losetup", "-V"],
+                 ["btrfs", "--version"], ["fusermount3", "-V"]):
+        r = subprocess.run(argv, capture_output=True, check=False)
+        check(r.returncode == 0, f"{argv}: {r.stderr}")
+
+
+hvtest.main()
