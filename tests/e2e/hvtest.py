@@ -44,7 +44,8 @@ import tempfile
 import time
 import traceback
 
-BIN = os.environ.get("HV_BIN", "/hv/bin")
+BUILD = os.environ.get("HV_VSS_BUILD", "/hv")
+BIN = BUILD + "/bin"
 FIFREEZE = 0xC0045877
 FITHAW = 0xC0045878
 
@@ -410,8 +411,11 @@ class Machine:
             dev.close()
 
     def start_daemon(self, options=()):
+        """The daemon, with the freezer that touches scratch devices only."""
+        sets = {"freezer": f"{BUILD}/tests/hv_vss_freezer_test",
+                "run_dir": f"{self.dir}/run", **self.sets}
         self.daemon = Process([f"{BIN}/hv_vss_daemon", "-n", "--device",
-                               self.fs_dev, *_options(self.sets), *options])
+                               self.fs_dev, *_options(sets), *options])
         until(self._daemon_has_device, "the daemon on its device")
         return self.daemon
 

@@ -31,14 +31,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#define STATUS_FD   3
-#define DEVICES_MAX 64
+#define STATUS_FD    3
+#define DEVICES_MAX  64
+
+#define DEVICES_TEXT (DEVICES_MAX * 16)
 
 /* Device numbers that may be met: the root's, and the scratch file systems'. */
 static dev_t devices[DEVICES_MAX];
 static size_t ndevices;
 /* That of unnamed pipes.  (A named one is on a file system.) */
 static dev_t pipes;
+/* The scratch file systems as "MAJOR:MINOR,...", for the freezer under test. */
+static char device_list[DEVICES_TEXT];
 
 static void
 refuse(const char *what, const char *which)
@@ -52,6 +56,7 @@ load_devices(void)
 {
 	struct stat st;
 	unsigned int major, minor;
+	size_t len = 0;
 	FILE *f;
 
 	if (stat("/", &st) != 0)
@@ -67,6 +72,9 @@ load_devices(void)
 		if (ndevices == DEVICES_MAX)
 			refuse("too many file systems", "/iso/devices");
 		devices[ndevices++] = makedev(major, minor);
+		len += (size_t)snprintf(device_list + len,
+		    sizeof(device_list) - len, "%s%u:%u", len > 0 ? "," : "",
+		    major, minor);
 	}
 	(void)fclose(f);
 }
@@ -215,6 +223,24 @@ give_up(void)
 			refuse(strerror(errno), "dropping capabilities");
 }
 
+/* Nothing of the environment outside, whose paths are not here. */
+static void
+set_environment(void)
+{
+	(void)clearenv();
+	(void)setenv("PATH", "/hv/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	(void)setenv("HOME", "/root", 1);
+	(void)setenv("TMPDIR", "/tmp", 1);
+	(void)setenv("LC_ALL", "C.UTF-8", 1);
+	(void)setenv("PYTHONPATH", "/hv/e2e", 1);
+	(void)setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
+	/* For programs that refuse to freeze anywhere else. */
+	(void)setenv("ISOROOT", "1", 1);
+	(void)setenv("HV_VSS_TOP", "/hv", 1);
+	(void)setenv("HV_VSS_BUILD", "/hv", 1);
+	(void)setenv("HV_VSS_TEST_DEVICES", device_list, 1);
+}
+
 static void
 run(char *argv[])
 {
@@ -225,15 +251,7 @@ run(char *argv[])
 	(void)signal(SIGPIPE, SIG_DFL);
 	(void)setsid();
 	(void)close(STATUS_FD);
-	(void)clearenv();
-	(void)setenv("PATH", "/hv/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
-	(void)setenv("HOME", "/root", 1);
-	(void)setenv("TMPDIR", "/tmp", 1);
-	(void)setenv("LC_ALL", "C.UTF-8", 1);
-	(void)setenv("PYTHONPATH", "/hv/e2e", 1);
-	(void)setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
-	/* For programs that refuse to freeze anywhere else. */
-	(void)setenv("ISOROOT", "1", 1);
+	set_environment();
 	(void)execvp(argv[0], argv);
 	(void)fprintf(stderr, "isoroot: %s: %s\n", argv[0], strerror(errno));
 	_exit(errno == ENOENT ? 127 : 126);
