@@ -72,7 +72,7 @@ end_stage(struct vss_engine *e, enum vss_engine_op op)
 	struct vss_engine_client *cl;
 
 	VSS_FOREACH_CLIENT(cl, e)
-	stage_over(e, cl, op);
+		stage_over(e, cl, op);
 }
 
 /* A request begins to run: who takes part, under which name and level. */
@@ -83,8 +83,7 @@ begin_transaction(struct vss_engine *e)
 
 	e->e_cur = e->e_req;
 	e->e_limit_ns = e->e_cur->rq_deadline_ns;
-	VSS_FOREACH_CLIENT(cl, e)
-	{
+	VSS_FOREACH_CLIENT(cl, e) {
 		cl->cl_part = cl->cl_active || cl->cl_kind == VSS_ENGINE_FS;
 		cl->cl_level = cl->cl_next_level;
 		cl->cl_prepare = cl->cl_next_prepare;
@@ -97,8 +96,7 @@ rest(struct vss_engine *e)
 {
 	struct vss_engine_client *cl;
 
-	VSS_FOREACH_CLIENT(cl, e)
-	{
+	VSS_FOREACH_CLIENT(cl, e) {
 		cl->cl_part = cl->cl_awaited = cl->cl_counted = false;
 		cl->cl_freeze = VSS_CLIENT_NONE;
 	}
@@ -113,8 +111,8 @@ vss_action_first_awaited(struct vss_engine *e)
 	struct vss_engine_client *cl;
 
 	VSS_FOREACH_CLIENT(cl, e)
-	if (cl->cl_awaited)
-		return (cl);
+		if (cl->cl_awaited)
+			return (cl);
 	return (NULL);
 }
 
@@ -127,9 +125,9 @@ vss_action_next_level_down(struct vss_engine *e)
 
 	next = -1;
 	VSS_FOREACH_APP(cl, e)
-	if (cl->cl_part && (int32_t)cl->cl_level > e->e_level &&
-	    (next == -1 || (int32_t)cl->cl_level < next))
-		next = (int32_t)cl->cl_level;
+		if (cl->cl_part && (int32_t)cl->cl_level > e->e_level &&
+		    (next == -1 || (int32_t)cl->cl_level < next))
+			next = (int32_t)cl->cl_level;
 	return (next);
 }
 
@@ -142,8 +140,9 @@ vss_action_next_level_up(struct vss_engine *e)
 
 	next = -1;
 	VSS_FOREACH_APP(cl, e)
-	if (cl->cl_freeze == VSS_CLIENT_OWED && (int32_t)cl->cl_level > next)
-		next = (int32_t)cl->cl_level;
+		if (cl->cl_freeze == VSS_CLIENT_OWED &&
+		    (int32_t)cl->cl_level > next)
+			next = (int32_t)cl->cl_level;
 	return (next);
 }
 
@@ -263,8 +262,7 @@ begin_undo(struct vss_engine *e)
 {
 	struct vss_engine_client *cl;
 
-	VSS_FOREACH_CLIENT(cl, e)
-	{
+	VSS_FOREACH_CLIENT(cl, e) {
 		stage_over(e, cl, VSS_ENGINE_PREPARE);
 		if (cl->cl_freeze == VSS_CLIENT_THAWING) {
 			cl->cl_awaited = !cl->cl_stale ||
@@ -339,8 +337,8 @@ vss_action_BEGIN_CHECK(struct vss_engine *e)
 	if (e->e_conf->ec_besteffort)
 		e->e_stage_ns = e->e_now_ns + (e->e_limit_ns - e->e_now_ns) / 2;
 	VSS_FOREACH_APP(cl, e)
-	if (cl->cl_part)
-		ask(e, cl, VSS_ENGINE_CHECK);
+		if (cl->cl_part)
+			ask(e, cl, VSS_ENGINE_CHECK);
 }
 
 void
@@ -385,8 +383,8 @@ vss_action_BEGIN_FREEZE(struct vss_engine *e)
 	e->e_stage_ns = e->e_cur->rq_reply.ey_arrived_ns +
 	    e->e_conf->ec_prepare_ns;
 	VSS_FOREACH_CLIENT(cl, e)
-	if (cl->cl_part && cl->cl_prepare)
-		ask(e, cl, VSS_ENGINE_PREPARE);
+		if (cl->cl_part && cl->cl_prepare)
+			ask(e, cl, VSS_ENGINE_PREPARE);
 }
 
 void
@@ -406,8 +404,7 @@ end_level(struct vss_engine *e)
 {
 	struct vss_engine_client *cl;
 
-	VSS_FOREACH_APP(cl, e)
-	{
+	VSS_FOREACH_APP(cl, e) {
 		stage_over(e, cl, VSS_ENGINE_FREEZE);
 		if (cl->cl_freeze == VSS_CLIENT_ASKED)
 			cl->cl_freeze = VSS_CLIENT_NONE;
@@ -431,8 +428,8 @@ vss_action_ASK_LEVEL(struct vss_engine *e)
 	}
 	e->e_level = vss_action_next_level_down(e);
 	VSS_FOREACH_APP(cl, e)
-	if (cl->cl_part && (int32_t)cl->cl_level == e->e_level)
-		ask(e, cl, VSS_ENGINE_FREEZE);
+		if (cl->cl_part && (int32_t)cl->cl_level == e->e_level)
+			ask(e, cl, VSS_ENGINE_FREEZE);
 }
 
 void
@@ -457,8 +454,7 @@ vss_action_BEGIN_HOLD(struct vss_engine *e)
 	struct vss_engine_reply *ey = &e->e_cur->rq_reply;
 	struct vss_engine_client *cl;
 
-	VSS_FOREACH_APP(cl, e)
-	{
+	VSS_FOREACH_APP(cl, e) {
 		ey->ey_napps += cl->cl_counted;
 		ey->ey_nstale += cl->cl_stale && cl->cl_part;
 	}
@@ -555,8 +551,8 @@ vss_action_BEGIN_THAW(struct vss_engine *e)
 	e->e_limit_ns = e->e_cur->rq_deadline_ns;
 	e->e_stage_ns = e->e_now_ns + e->e_conf->ec_thaw_fs_ns;
 	VSS_FOREACH_CLIENT(cl, e)
-	if (cl->cl_freeze != VSS_CLIENT_NONE)
-		cl->cl_freeze = VSS_CLIENT_OWED;
+		if (cl->cl_freeze != VSS_CLIENT_NONE)
+			cl->cl_freeze = VSS_CLIENT_OWED;
 	ask(e, VSS_FS(e), VSS_ENGINE_THAW);
 }
 
@@ -580,9 +576,9 @@ vss_action_RESUME_LEVEL(struct vss_engine *e)
 	e->e_level = vss_action_next_level_up(e);
 	e->e_level_ns = e->e_now_ns + e->e_conf->ec_level_ns;
 	VSS_FOREACH_APP(cl, e)
-	if (cl->cl_freeze == VSS_CLIENT_OWED &&
-	    (int32_t)cl->cl_level == e->e_level)
-		ask(e, cl, VSS_ENGINE_THAW);
+		if (cl->cl_freeze == VSS_CLIENT_OWED &&
+		    (int32_t)cl->cl_level == e->e_level)
+			ask(e, cl, VSS_ENGINE_THAW);
 }
 
 void

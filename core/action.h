@@ -26,10 +26,10 @@
 		if ((cl)->cl_serial == 0) {                                \
 		} else
 
-#define VSS_FOREACH_APP(cl, e)                \
-	VSS_FOREACH_CLIENT(cl, e)             \
-	if ((cl)->cl_kind == VSS_ENGINE_FS) { \
-	} else
+#define VSS_FOREACH_APP(cl, e)                        \
+	VSS_FOREACH_CLIENT(cl, e)                     \
+		if ((cl)->cl_kind == VSS_ENGINE_FS) { \
+		} else
 
 /* One function for each action's name, vss_action_NAME. */
 #define ROW(state, event, action, next) \

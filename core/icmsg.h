@@ -33,7 +33,7 @@
 #define VMBUS_ICMSG_O_FLAGS	25
 #define VMBUS_ICMSG_O_BODY	28
 
-#define VMBUS_ICMSG_PIPE_DATA 1
+#define VMBUS_ICMSG_PIPE_DATA	1
 
 enum vmbus_icmsg_type {
 	VMBUS_ICMSG_NEGOTIATE = 0,
@@ -133,15 +133,15 @@ int vmbus_icmsg_negotiate(uint8_t *pkt, uint32_t len,
  * ascending order as hosts do, into pkt of cap bytes.  Returns its length, or 0
  * when cap is too small.
  */
-uint32_t vmbus_icmsg_offer(uint8_t *pkt, uint32_t cap,
-    const struct vmbus_icmsg_versions *ours);
+uint32_t vmbus_icmsg_offer(
+    uint8_t *pkt, uint32_t cap, const struct vmbus_icmsg_versions *ours);
 
 /*
  * Host: reads the guest's answer to NEGOTIATE.  Returns 0 with *agreed filled,
  * ENOTSUP when the guest found no agreement or answered a failure status,
  * EBADMSG when it is not such an answer.
  */
-int vmbus_icmsg_answer(const uint8_t *pkt, uint32_t len,
-    struct vmbus_icmsg_agreed *agreed);
+int vmbus_icmsg_answer(
+    const uint8_t *pkt, uint32_t len, struct vmbus_icmsg_agreed *agreed);
 
 #endif /* _ICMSG_H_ */

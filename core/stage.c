@@ -97,8 +97,8 @@ level_settled(struct vss_engine *e)
 	if (e->e_now_ns >= e->e_level_ns)
 		return (true);
 	VSS_FOREACH_APP(cl, e)
-	if (cl->cl_awaited && (int32_t)cl->cl_level == e->e_level)
-		return (false);
+		if (cl->cl_awaited && (int32_t)cl->cl_level == e->e_level)
+			return (false);
 	return (true);
 }
 
@@ -216,8 +216,7 @@ vss_stage_deadline(const struct vss_engine *e)
 	}
 	if (states[e->e_state].sd_awaits != AWAITS_LEVELS_UP)
 		return (next);
-	VSS_FOREACH_APP(cl, e)
-	{
+	VSS_FOREACH_APP(cl, e) {
 		if (cl->cl_freeze == VSS_CLIENT_OWED)
 			next = min_ns(next, e->e_level_ns);
 		if (in_undo(e) && cl->cl_awaited)
@@ -251,9 +250,9 @@ expire_undo(struct vss_engine *e)
 	struct vss_engine_client *cl;
 
 	VSS_FOREACH_APP(cl, e)
-	if (in_undo(e) && cl->cl_awaited &&
-	    cl->cl_thaw_ns + VSS_ACTION_PATIENCE_NS <= e->e_now_ns)
-		cl->cl_awaited = false;
+		if (in_undo(e) && cl->cl_awaited &&
+		    cl->cl_thaw_ns + VSS_ACTION_PATIENCE_NS <= e->e_now_ns)
+			cl->cl_awaited = false;
 }
 
 /*
@@ -265,8 +264,7 @@ count_silent(struct vss_engine *e)
 {
 	struct vss_engine_client *cl;
 
-	VSS_FOREACH_APP(cl, e)
-	{
+	VSS_FOREACH_APP(cl, e) {
 		if (!cl->cl_awaited)
 			continue;
 		vss_action_trace(
@@ -282,7 +280,7 @@ let_go_of_apps(struct vss_engine *e)
 	struct vss_engine_client *cl;
 
 	VSS_FOREACH_APP(cl, e)
-	cl->cl_awaited = false;
+		cl->cl_awaited = false;
 }
 
 static void

@@ -16,23 +16,23 @@
 #include "vss_port.h"
 
 /* What happened; te_arg and te_value as said here. */
-#define VSS_TRACE_KINDS(X) \
-	X(REQUEST, "request")	   /* host request came; op, transaction id */ \
-	X(REPLY, "reply")	   /* its one reply; op, IC status */ \
-	X(DROPPED, "dropped")	   /* packet without answer; length */ \
-	X(STATE, "state")	   /* state entered; state, former state */ \
-	X(EVENT, "event")	   /* engine event; event */ \
-	X(OPEN, "open")		   /* device opened; uid, pid */ \
-	X(CLOSE, "close")	   /* and closed */ \
-	X(TURNED_AWAY, "turned-away") /* open refused; uid, pid */ \
-	X(NOTIFY, "notify")	   /* notification queued; operation, msgid */ \
-	X(READ, "read")		   /* and read */ \
-	X(WITHDRAWN, "withdrawn")  /* and withdrawn unread */ \
-	X(WRITE, "write")	   /* answer: operation, status */ \
-	X(SILENT, "silent")	   /* no answer within the limit; operation */ \
-	X(STALE, "stale")	   /* client no longer waited for: 1, again: 0 */ \
-	X(LOST, "lost")		   /* LOST set: 1, cleared: 0; cause */ \
-	X(CHANNEL, "channel")	   /* channel: 1 open, 0 lost */
+#define VSS_TRACE_KINDS(X)                                                    \
+	X(REQUEST, "request") /* host request came; op, transaction id */     \
+	X(REPLY, "reply")     /* its one reply; op, IC status */              \
+	X(DROPPED, "dropped") /* packet without answer; length */             \
+	X(STATE, "state")     /* state entered; state, former state */        \
+	X(EVENT, "event")     /* engine event; event */                       \
+	X(OPEN, "open")	      /* device opened; uid, pid */                   \
+	X(CLOSE, "close")     /* and closed */                                \
+	X(TURNED_AWAY, "turned-away") /* open refused; uid, pid */            \
+	X(NOTIFY, "notify")	  /* notification queued; operation, msgid */ \
+	X(READ, "read")		  /* and read */                              \
+	X(WITHDRAWN, "withdrawn") /* and withdrawn unread */                  \
+	X(WRITE, "write")	  /* answer: operation, status */             \
+	X(SILENT, "silent")	  /* no answer within the limit; operation */ \
+	X(STALE, "stale")     /* client no longer waited for: 1, again: 0 */  \
+	X(LOST, "lost")	      /* LOST set: 1, cleared: 0; cause */            \
+	X(CHANNEL, "channel") /* channel: 1 open, 0 lost */
 
 enum vss_trace_kind {
 #define X(sym, name) VSS_TRACE_##sym,
@@ -42,8 +42,8 @@ enum vss_trace_kind {
 };
 
 struct vss_trace_event {
-	uint64_t te_ns;	    /* time as the engine was told */
-	uint64_t te_id;	    /* msgid or host transaction id, 0 if none */
+	uint64_t te_ns; /* time as the engine was told */
+	uint64_t te_id; /* msgid or host transaction id, 0 if none */
 	uint64_t te_value;
 	uint32_t te_client; /* client's serial number, 0 if none */
 	uint32_t te_arg;

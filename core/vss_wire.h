@@ -31,14 +31,14 @@ enum vss_wire_op {
 #define VSS_WIRE_MIN_LEN 40 /* payload with pipe header: the least there is */
 
 /* Body lengths; the body starts at VMBUS_ICMSG_O_BODY. */
-#define VSS_WIRE_SHORT_BODY	12
+#define VSS_WIRE_SHORT_BODY	 12
 #define VSS_WIRE_MESSAGE2_BODY	 6260
 #define VSS_WIRE_MESSAGE2EX_BODY 12500
 #define VSS_WIRE_MESSAGE3_BODY	 7312
 #define VSS_WIRE_MESSAGE3EX_BODY 7320
 
-#define VSS_WIRE_LUN_MAX 260
-#define VSS_WIRE_LUN_LEN 24
+#define VSS_WIRE_LUN_MAX	 260
+#define VSS_WIRE_LUN_LEN	 24
 
 /* The guest's answer to CHECK_HOT_BACKUP: no auto-recovery needed. */
 #define VSS_WIRE_NO_AUTO_RECOVERY 0x00000005U

@@ -4,6 +4,9 @@
 UNIT_ARCHIVES= ctl.a core.a common.a
 UNIT_TESTS+=
 UNIT_TESTS+= t_conf.t
+UNIT_TESTS+= t_stage.t
+UNIT_TESTS+= t_client.t
+UNIT_TESTS+= t_engine.t
 UNIT_TESTS+= t_ctl_work.t
 UNIT_TESTS+= t_icmsg.t t_ring.t t_ring_peer.t t_trace.t t_vss_wire.t
 $(UNIT_TESTS): $(UNIT_ARCHIVES)

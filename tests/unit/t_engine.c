@@ -1,0 +1,376 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * The engine's calls: which packets are dropped, refused, answered; who may
+ * open; limits that cannot be honoured; what the caller is told to do.
+ */
+
+#include "engine_fixture.h"
+
+/* Sends bytes as they are; true when a reply came, its status in *status. */
+static bool
+send_raw(const uint8_t *pkt, uint32_t len, uint32_t *status)
+{
+	uint8_t *buf;
+
+	buf = vss_engine_rx_buf(&eng);
+	assert_non_null(buf);
+	memcpy(buf, pkt, len);
+	vss_engine_rx(&eng, len, ++last_xid, now);
+	if (!vss_engine_reply(&eng, &last_reply))
+		return (false);
+	assert_int_equal(last_reply.ey_xactid, last_xid);
+	assert_int_equal(last_reply.ey_len, len);
+	*status = last_reply.ey_status;
+	vss_engine_sent(&eng);
+	return (true);
+}
+
+/* A VSS request of op with body bytes behind the IC header. */
+static uint32_t
+vss_packet(uint8_t *pkt, uint8_t op, uint32_t body)
+{
+	memset(pkt, 0, VMBUS_ICMSG_PKT_MAX);
+	vmbus_icmsg_put32(pkt + VMBUS_ICMSG_O_PIPE_TYPE, 1);
+	vmbus_icmsg_put32(
+	    pkt + VMBUS_ICMSG_O_PIPE_SIZE, VMBUS_ICMSG_HDR_LEN + body);
+	vmbus_icmsg_put16(pkt + VMBUS_ICMSG_O_FRAMEWORK, 3);
+	vmbus_icmsg_put16(pkt + VMBUS_ICMSG_O_TYPE, VMBUS_ICMSG_VSS);
+	vmbus_icmsg_put16(pkt + VMBUS_ICMSG_O_VERSION, 5);
+	vmbus_icmsg_put16(pkt + VMBUS_ICMSG_O_SIZE, (uint16_t)body);
+	pkt[VMBUS_ICMSG_O_FLAGS] = 3;
+	pkt[VMBUS_ICMSG_O_BODY] = op;
+	return (VMBUS_ICMSG_HDRS_LEN + body);
+}
+
+static uint8_t pkt[VMBUS_ICMSG_PKT_MAX];
+
+static void
+operations_without_work_are_ok_and_unknown_ones_not_supported(void **state)
+{
+	uint32_t len, op, status;
+
+	(void)state;
+	for (op = 0; op < 256; op++) {
+		if (op == H_CHECK || op == H_FREEZE || op == H_THAW)
+			continue;
+		len = vss_packet(pkt, (uint8_t)op, 12);
+		pkt[VMBUS_ICMSG_O_BODY + 8] = 0x77;
+		assert_true(send_raw(pkt, len, &status));
+		assert_int_equal(
+		    status, op <= 7 ? 0 : VMBUS_ICMSG_S_NOT_SUPPORTED);
+		assert_int_equal(vss_wire_get_flags(last_reply.ey_pkt),
+		    op == VSS_WIRE_GET_DM_INFO ? 0 : 0x77);
+		assert_int_equal(last_reply.ey_pkt[VMBUS_ICMSG_O_FLAGS], 5);
+		assert_state("IDLE");
+	}
+}
+
+static void
+what_is_not_whole_is_dropped_and_counted(void **state)
+{
+	struct vss_engine_status es;
+	uint32_t len, n, status;
+
+	(void)state;
+	n = 0;
+	(void)vss_packet(pkt, VSS_WIRE_GET_DM_INFO, 12);
+	for (len = 0; len < VSS_WIRE_MIN_LEN; len++, n++)
+		assert_false(send_raw(pkt, len, &status));
+	assert_true(send_raw(pkt, len, &status));
+	/* Neither VSS nor NEGOTIATE. */
+	vmbus_icmsg_put16(pkt + VMBUS_ICMSG_O_TYPE, VMBUS_ICMSG_SHUTDOWN);
+	assert_false(send_raw(pkt, len, &status));
+	vss_engine_rx_dropped(&eng, 20000, now);
+	vss_engine_status(&eng, &es);
+	assert_int_equal(es.es_dropped, n + 2);
+	assert_int_equal(es.es_requests, 1);
+}
+
+static void
+what_is_whole_but_wrong_is_answered_fail_and_nothing_runs(void **state)
+{
+	uint32_t fs, len, status;
+
+	(void)state;
+	fs = open_fs();
+	/* A LUN count where the length has no list. */
+	len = vss_packet(pkt, H_FREEZE, 44);
+	vmbus_icmsg_put32(pkt + VMBUS_ICMSG_O_BODY + 16, 1);
+	assert_true(send_raw(pkt, len, &status));
+	assert_int_equal(status, FAIL_S);
+	assert_cause(MALFORMED);
+	/* More LUNs than there can be. */
+	len = vss_packet(pkt, H_FREEZE, VSS_WIRE_MESSAGE2_BODY);
+	vmbus_icmsg_put32(pkt + VMBUS_ICMSG_O_BODY + 16, 261);
+	assert_true(send_raw(pkt, len, &status));
+	assert_int_equal(status, FAIL_S);
+	assert_state("IDLE");
+	assert_false(readable(fs));
+	/* A right one runs. */
+	len = vss_packet(pkt, H_FREEZE, VSS_WIRE_MESSAGE2_BODY);
+	vmbus_icmsg_put32(pkt + VMBUS_ICMSG_O_BODY + 16, 260);
+	assert_false(send_raw(pkt, len, &status));
+	answer(fs, FREEZE, 0);
+	assert_ok(last_xid);
+	assert_int_equal(last_reply.ey_len, len);
+}
+
+static void
+a_malformed_negotiate_fails_and_disturbs_nothing(void **state)
+{
+	uint32_t fs, len, status;
+
+	(void)state;
+	fs = open_fs();
+	hold(fs, 0);
+	len = vss_packet(pkt, 0, 12);
+	vmbus_icmsg_put16(pkt + VMBUS_ICMSG_O_TYPE, VMBUS_ICMSG_NEGOTIATE);
+	vmbus_icmsg_put16(pkt + VMBUS_ICMSG_O_BODY, 90);
+	vmbus_icmsg_put16(pkt + VMBUS_ICMSG_O_BODY + 2, 90);
+	assert_true(send_raw(pkt, len, &status));
+	assert_int_equal(status, FAIL_S);
+	assert_state("HOLDING");
+	assert_false(lost());
+}
+
+static void
+negotiation_chooses_what_both_know(void **state)
+{
+	static const struct vmbus_icmsg_version fw[] = { { 1, 0 }, { 3, 0 } };
+	static const struct vmbus_icmsg_version ms[] = { { 7, 0 }, { 6, 0 },
+		{ 5, 0 } };
+	struct vmbus_icmsg_versions v = { fw, ms, 2, 3 };
+	struct vmbus_icmsg_agreed agreed;
+	uint32_t len, status;
+
+	(void)state;
+	len = vmbus_icmsg_offer(pkt, sizeof(pkt), &v);
+	assert_true(send_raw(pkt, len, &status));
+	assert_int_equal(status, 0);
+	assert_int_equal(
+	    vmbus_icmsg_answer(last_reply.ey_pkt, last_reply.ey_len, &agreed),
+	    0);
+	assert_int_equal(agreed.ia_framework.iv_major, 3);
+	assert_int_equal(agreed.ia_message.iv_major, 5);
+
+	conf.ec_later_versions = true;
+	start();
+	len = vmbus_icmsg_offer(pkt, sizeof(pkt), &v);
+	assert_true(send_raw(pkt, len, &status));
+	assert_int_equal(
+	    vmbus_icmsg_answer(last_reply.ey_pkt, last_reply.ey_len, &agreed),
+	    0);
+	assert_int_equal(agreed.ia_message.iv_major, 7);
+
+	conf.ec_later_versions = false;
+	start();
+	v.ivs_nmessage = 2;
+	len = vmbus_icmsg_offer(pkt, sizeof(pkt), &v);
+	assert_true(send_raw(pkt, len, &status));
+	assert_int_equal(
+	    vmbus_icmsg_answer(last_reply.ey_pkt, last_reply.ey_len, &agreed),
+	    ENOTSUP);
+}
+
+static void
+a_later_packet_does_not_change_an_earlier_ones_reply(void **state)
+{
+	uint32_t fs, len, status;
+	uint64_t xid;
+
+	(void)state;
+	fs = open_fs();
+	len = vss_packet(pkt, H_CHECK, 100);
+	memset(pkt + VMBUS_ICMSG_O_BODY + 12, 0xaa, 88);
+	assert_false(send_raw(pkt, len, &status));
+	xid = last_xid;
+	len = vss_packet(pkt, VSS_WIRE_GET_DM_INFO, 200);
+	memset(pkt + VMBUS_ICMSG_O_BODY + 12, 0xbb, 188);
+	assert_true(send_raw(pkt, len, &status));
+	answer(fs, CHECK, 0);
+	assert_ok(xid);
+	assert_int_equal(last_reply.ey_len, 128);
+	assert_int_equal(last_reply.ey_pkt[VMBUS_ICMSG_O_BODY + 12], 0xaa);
+	assert_int_equal(last_reply.ey_pkt[127], 0xaa);
+}
+
+static void
+replies_that_find_no_room_stop_the_reading_and_none_is_lost(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < VSS_ENGINE_MAX_REQUESTS; i++)
+		(void)send(H_THAW);
+	assert_null(vss_engine_rx_buf(&eng));
+	for (i = 0; i < VSS_ENGINE_MAX_REQUESTS; i++)
+		assert_ok(i + 1);
+	assert_silence();
+	assert_non_null(vss_engine_rx_buf(&eng));
+}
+
+static void
+the_file_system_device_is_one_programs(void **state)
+{
+	uint32_t fs, slot;
+
+	(void)state;
+	fs = open_fs();
+	assert_int_equal(try_open(VSS_ENGINE_FS, 0, &slot), EBUSY);
+	close_it(fs);
+	(void)open_fs();
+}
+
+static void
+opens_are_limited_in_all_and_for_each_user_but_root(void **state)
+{
+	struct vss_engine_status es;
+	uint32_t i, slot;
+
+	(void)state;
+	for (i = 0; i < 16; i++)
+		assert_int_equal(try_open(VSS_ENGINE_APP, 1000, &slot), 0);
+	assert_int_equal(try_open(VSS_ENGINE_APP, 1000, &slot), EMFILE);
+	assert_int_equal(try_open(VSS_ENGINE_APP, 1001, &slot), 0);
+	for (i = 17; i < 64; i++)
+		assert_int_equal(try_open(VSS_ENGINE_APP, 0, &slot), 0);
+	assert_int_equal(try_open(VSS_ENGINE_APP, 0, &slot), EMFILE);
+	close_it(20);
+	assert_int_equal(try_open(VSS_ENGINE_APP, 0, &slot), 0);
+	assert_int_equal(slot, 20);
+	vss_engine_status(&eng, &es);
+	assert_int_equal(es.es_turned_away, 2);
+}
+
+static void
+hello_refuses_bad_names_and_levels(void **state)
+{
+	char name[VSS_ENGINE_NAME_MAX];
+	uint32_t app;
+
+	(void)state;
+	app = open_app();
+	memset(name, 'x', sizeof(name));
+	assert_int_equal(vss_engine_hello(&eng, app, name, 1, false), EINVAL);
+	name[31] = '\0';
+	assert_int_equal(vss_engine_hello(&eng, app, name, 100, false), EINVAL);
+	assert_int_equal(vss_engine_hello(&eng, app, "a\n", 1, false), EINVAL);
+	assert_string_equal(clients[app].cl_name, "app");
+	assert_int_equal(vss_engine_hello(&eng, app, name, 99, false), 0);
+	assert_string_equal(clients[app].cl_name, name);
+	assert_int_equal(vss_engine_hello(&eng, app, "", 0, false), 0);
+	assert_string_equal(clients[app].cl_name, name);
+}
+
+static void
+who_is_notified_is_woken_once(void **state)
+{
+	uint32_t app, slot;
+
+	(void)state;
+	(void)open_fs();
+	app = open_app();
+	assert_false(vss_engine_wake(&eng, &slot));
+	(void)send(H_CHECK);
+	assert_true(vss_engine_wake(&eng, &slot));
+	assert_int_equal(slot, app);
+	assert_false(vss_engine_wake(&eng, &slot));
+}
+
+static void
+limits_that_cannot_be_honoured_are_refused(void **state)
+{
+	static const struct {
+		size_t off;
+		uint64_t bad;
+	} cases[] = {
+		{ offsetof(struct vss_engine_conf, ec_check_ns), 0 },
+		{ offsetof(struct vss_engine_conf, ec_hold_ns), 901 * S },
+		{ offsetof(struct vss_engine_conf, ec_prepare_ns), 121 * S },
+		{ offsetof(struct vss_engine_conf, ec_quiesce_ns), 121 * S },
+		{ offsetof(struct vss_engine_conf, ec_fs_ns), 121 * S },
+		{ offsetof(struct vss_engine_conf, ec_thaw_fs_ns), 11 * S },
+	};
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < VSS_NELEM(cases); i++) {
+		vss_engine_conf_default(&conf);
+		memcpy((char *)&conf + cases[i].off, &cases[i].bad, 8);
+		assert_int_equal(
+		    vss_engine_init(&eng, &conf, clients, &trace), EINVAL);
+	}
+	vss_engine_conf_default(&conf);
+	conf.ec_max_clients = VSS_ENGINE_MAX_CLIENTS + 1;
+	assert_int_equal(vss_engine_init(&eng, &conf, clients, &trace), EINVAL);
+	vss_engine_conf_default(&conf);
+}
+
+static void
+status_says_frozen_from_the_first_freeze_to_idle(void **state)
+{
+	struct vss_engine_status es;
+	uint32_t app, fs;
+
+	(void)state;
+	fs = open_fs();
+	app = open_level(50, true);
+	(void)send(H_FREEZE);
+	vss_engine_status(&eng, &es);
+	assert_false(es.es_frozen);
+	answer(app, PREPARE, 0);
+	vss_engine_status(&eng, &es);
+	assert_true(es.es_frozen);
+	answer(app, FREEZE, 0);
+	answer(fs, FREEZE, 0);
+	assert_ok(last_xid);
+	thaw_ok(fs, app);
+	vss_engine_status(&eng, &es);
+	assert_false(es.es_frozen);
+}
+
+static void
+names_are_known_and_others_unknown(void **state)
+{
+	(void)state;
+	assert_string_equal(
+	    vss_engine_state_name(VSS_ENGINE_HOLDING), "HOLDING");
+	assert_string_equal(
+	    vss_engine_state_name(VSS_ENGINE_NSTATES), "unknown");
+	assert_string_equal(
+	    vss_engine_event_name(VSS_ENGINE_EV_LIMIT), "LIMIT");
+	assert_string_equal(
+	    vss_engine_event_name(VSS_ENGINE_NEVENTS), "unknown");
+	assert_string_equal(
+	    vss_engine_cause_text(VSS_ENGINE_NCAUSES), "unknown");
+	assert_string_equal(
+	    vss_engine_cause_text(VSS_ENGINE_CAUSE_REFUSED), "refused");
+}
+
+int
+main(void)
+{
+#define T(f) cmocka_unit_test_setup(f, setup)
+	const struct CMUnitTest tests[] = {
+		T(operations_without_work_are_ok_and_unknown_ones_not_supported),
+		T(what_is_not_whole_is_dropped_and_counted),
+		T(what_is_whole_but_wrong_is_answered_fail_and_nothing_runs),
+		T(a_malformed_negotiate_fails_and_disturbs_nothing),
+		T(negotiation_chooses_what_both_know),
+		T(a_later_packet_does_not_change_an_earlier_ones_reply),
+		T(replies_that_find_no_room_stop_the_reading_and_none_is_lost),
+		T(the_file_system_device_is_one_programs),
+		T(opens_are_limited_in_all_and_for_each_user_but_root),
+		T(hello_refuses_bad_names_and_levels),
+		T(who_is_notified_is_woken_once),
+		T(limits_that_cannot_be_honoured_are_refused),
+		T(status_says_frozen_from_the_first_freeze_to_idle),
+		T(names_are_known_and_others_unknown),
+	};
+
+	return (cmocka_run_group_tests_name("engine", tests, NULL, NULL));
+}
