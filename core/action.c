@@ -397,7 +397,7 @@ vss_action_OVERTAKE_CHECK(struct vss_engine *e)
 
 /*
  * The level that was asked is over: an application that was not waited for and
- * did not READ is not asked any more, one that did is owed THAW.
+ * did not READ is not asked any more; one that did is owed THAW in the end.
  */
 static void
 end_level(struct vss_engine *e)
@@ -408,8 +408,6 @@ end_level(struct vss_engine *e)
 		stage_over(e, cl, VSS_ENGINE_FREEZE);
 		if (cl->cl_freeze == VSS_CLIENT_ASKED)
 			cl->cl_freeze = VSS_CLIENT_NONE;
-		else if (cl->cl_freeze == VSS_CLIENT_TOLD)
-			cl->cl_freeze = VSS_CLIENT_OWED;
 	}
 }
 

@@ -395,9 +395,6 @@ answered(struct vss_engine *e, struct vss_engine_client *cl,
 		if (!ok)
 			event = VSS_ENGINE_EV_REFUSED;
 	} else {
-		/* Let go of in an undo, it answers nobody. */
-		if (cl->cl_freeze != VSS_CLIENT_THAWING)
-			return;
 		if (!ok && cl->cl_counted)
 			event = VSS_ENGINE_EV_BROKEN;
 		cl->cl_freeze = VSS_CLIENT_NONE;

@@ -528,6 +528,29 @@ an_unread_thaw_is_one_whatever_happens(void **state)
 }
 
 static void
+an_old_thaws_answer_does_not_stand_for_a_new_one(void **state)
+{
+	uint64_t id, xid;
+
+	(void)state;
+	fs = open_fs();
+	app = open_app();
+	hold(fs, app);
+	tick(60 * S);
+	answer(fs, THAW, 0);
+	id = get(app, THAW);
+	tick(5 * S);
+	assert_state("IDLE");
+	hold(fs, app);
+	xid = send(H_THAW);
+	answer(fs, THAW, 0);
+	assert_int_equal(put(app, THAW, id, 0), 0);
+	assert_state("APPS_RESUMING");
+	answer(app, THAW, 0);
+	assert_ok(xid);
+}
+
+static void
 text_is_cut_and_cleaned(void **state)
 {
 	char to[5];
@@ -568,6 +591,7 @@ main(void)
 		T(besteffort_lets_silent_applications_go_at_once),
 		T(silence_to_thaw_counts),
 		T(an_unread_thaw_is_one_whatever_happens),
+		T(an_old_thaws_answer_does_not_stand_for_a_new_one),
 		T(text_is_cut_and_cleaned),
 	};
 
