@@ -1,0 +1,376 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * The calls of the device files (ENGINE.md section 6), whether they come
+ * through FUSE or CUSE: from the kernel's request to the engine and back.
+ */
+
+#include "drv_dev.h"
+
+#include <dev/hyperv/hv_vss_ext.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* What the kernel may take to greet. */
+#define DEV_GREET_MS 5000
+
+/* So many requests of one device, then the host and the timers have a turn. */
+#define DEV_TURN 64
+
+_Static_assert(sizeof(struct hv_vss_opt_msg) == 64, "hv_vss_opt_msg size");
+_Static_assert(
+    offsetof(struct hv_vss_opt_msg, status) == 4, "hv_vss_opt_msg.status");
+_Static_assert(
+    offsetof(struct hv_vss_opt_msg, msgid) == 8, "hv_vss_opt_msg.msgid");
+_Static_assert(
+    offsetof(struct hv_vss_opt_msg, reserved) == 16, "hv_vss_opt_msg.reserved");
+_Static_assert(sizeof(struct hv_vss_hello) == 64, "hv_vss_hello size");
+_Static_assert(sizeof(struct hv_vss_reason) == 256, "hv_vss_reason size");
+_Static_assert(sizeof(struct hv_vss_time_left) == 64, "hv_vss_time_left size");
+_Static_assert((int)VSS_ENGINE_CHECK == (int)HV_VSS_CHECK &&
+	(int)VSS_ENGINE_FREEZE == (int)HV_VSS_FREEZE &&
+	(int)VSS_ENGINE_THAW == (int)HV_VSS_THAW &&
+	(int)VSS_ENGINE_PREPARE == HV_VSS_PREPARE,
+    "the engine's operations are the device's");
+_Static_assert(VSS_ENGINE_NAME_MAX == HV_VSS_NAME_MAX &&
+	VSS_ENGINE_REASON_MAX == HV_VSS_REASON_MAX &&
+	VSS_ENGINE_LEVEL_MAX == HV_VSS_LEVEL_MAX,
+    "the engine's sizes are the device's");
+
+static struct dev *
+dev_of(fuse_req_t req)
+{
+	return (fuse_req_userdata(req));
+}
+
+/*
+ * The command name of a process; empty when it cannot be had.  /proc never
+ * waits for a disk, and a process's comm for no lock of its memory.
+ */
+static void
+dev_comm(const struct dev_ctx *dc, pid_t pid, char *comm, size_t len)
+{
+	char path[32];
+	ssize_t n;
+	int fd;
+
+	comm[0] = '\0';
+	snprintf(path, sizeof(path), "%d/comm", (int)pid);
+	fd = openat(dc->dc_proc, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	n = read(fd, comm, len - 1);
+	close(fd);
+	comm[n > 0 ? n : 0] = '\0';
+	comm[strcspn(comm, "\n")] = '\0';
+}
+
+static void
+dev_forget_poll(struct dev_open *dop)
+{
+	if (dop->do_ph != NULL)
+		fuse_pollhandle_destroy(dop->do_ph);
+	dop->do_ph = NULL;
+}
+
+static void
+dev_close(struct dev_ctx *dc, uint32_t slot)
+{
+	dev_forget_poll(&dc->dc_open[slot]);
+	dc->dc_open[slot].do_used = false;
+	log_closing(dc->dc_log, slot);
+	vss_engine_close(dc->dc_engine, slot, dc->dc_now());
+}
+
+/* The engine's slot of an open file, as open put it there. */
+static uint32_t
+dev_slot(const struct dev *dv, const struct fuse_file_info *fi)
+{
+	const struct dev_ctx *dc = dv->dv_ctx;
+
+	VSS_ASSERT(fi->fh < dc->dc_nopen && dc->dc_open[fi->fh].do_used &&
+	    dc->dc_open[fi->fh].do_kind == (uint8_t)dv->dv_kind);
+	return ((uint32_t)fi->fh);
+}
+
+void
+dev_call_open(fuse_req_t req, struct fuse_file_info *fi)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct dev *dv = dev_of(req);
+	struct dev_ctx *dc = dv->dv_ctx;
+	struct vss_engine_who who;
+	uint32_t slot;
+	int error;
+
+	memset(&who, 0, sizeof(who));
+	who.ew_pid = (uint64_t)ctx->pid;
+	who.ew_uid = ctx->uid;
+	dev_comm(dc, ctx->pid, who.ew_comm, sizeof(who.ew_comm));
+	error = vss_engine_open(
+	    dc->dc_engine, dv->dv_kind, &who, dc->dc_now(), &slot);
+	if (error != 0) {
+		fuse_reply_err(req, error);
+		return;
+	}
+	VSS_ASSERT(slot < dc->dc_nopen && !dc->dc_open[slot].do_used);
+	dc->dc_open[slot].do_used = true;
+	dc->dc_open[slot].do_kind = (uint8_t)dv->dv_kind;
+	fi->fh = slot;
+	fi->direct_io = 1;
+	fi->nonseekable = 1;
+	/* No release follows an open that its caller did not live to see. */
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		dev_close(dc, slot);
+}
+
+void
+dev_call_release(fuse_req_t req, struct fuse_file_info *fi)
+{
+	struct dev *dv = dev_of(req);
+
+	dev_close(dv->dv_ctx, dev_slot(dv, fi));
+	fuse_reply_err(req, 0);
+}
+
+static void
+dev_read(fuse_req_t req, struct dev_ctx *dc, uint32_t slot)
+{
+	struct vss_engine_msg em;
+	struct hv_vss_opt_msg msg;
+
+	vss_engine_read(dc->dc_engine, slot, dc->dc_now(), &em);
+	memset(&msg, 0, sizeof(msg));
+	msg.opt = em.em_op;
+	msg.status = em.em_status;
+	msg.msgid = em.em_id;
+	fuse_reply_ioctl(req, 0, &msg, sizeof(msg));
+}
+
+static int
+dev_write(struct dev_ctx *dc, uint32_t slot, const void *in)
+{
+	struct vss_engine_msg em;
+	struct hv_vss_opt_msg msg;
+
+	memcpy(&msg, in, sizeof(msg));
+	em.em_op = msg.opt;
+	em.em_status = msg.status;
+	em.em_id = msg.msgid;
+	return (vss_engine_write(dc->dc_engine, slot, dc->dc_now(), &em));
+}
+
+static int
+dev_hello(struct dev_ctx *dc, uint32_t slot, const void *in)
+{
+	static const uint8_t
+	    zero[sizeof(((struct hv_vss_hello *)NULL)->hh_reserved)];
+	struct hv_vss_hello hh;
+
+	memcpy(&hh, in, sizeof(hh));
+	if (memchr(hh.hh_name, '\0', sizeof(hh.hh_name)) == NULL ||
+	    (hh.hh_flags & ~(uint32_t)HV_VSS_WANT_PREPARE) != 0 ||
+	    memcmp(hh.hh_reserved, zero, sizeof(zero)) != 0)
+		return (EINVAL);
+	return (vss_engine_hello(dc->dc_engine, slot, hh.hh_name, hh.hh_level,
+	    (hh.hh_flags & HV_VSS_WANT_PREPARE) != 0));
+}
+
+static int
+dev_reason(struct dev_ctx *dc, uint32_t slot, const void *in)
+{
+	struct hv_vss_reason hr;
+
+	memcpy(&hr, in, sizeof(hr));
+	if (memchr(hr.hr_text, '\0', sizeof(hr.hr_text)) == NULL)
+		return (EINVAL);
+	vss_engine_reason(dc->dc_engine, slot, hr.hr_text);
+	return (0);
+}
+
+static void
+dev_time_left(fuse_req_t req, const struct dev_ctx *dc)
+{
+	struct hv_vss_time_left ht;
+
+	memset(&ht, 0, sizeof(ht));
+	ht.ht_left_ms = vss_engine_time_left(dc->dc_engine, dc->dc_now()) /
+	    VSS_NS_PER_MS;
+	ht.ht_hold_ms = dc->dc_conf->cf_limit_ms[CONF_HOLD];
+	fuse_reply_ioctl(req, 0, &ht, sizeof(ht));
+}
+
+/*
+ * The kernel copies as many bytes as the command's own number says, so a
+ * command that is equal to one of these has its size as well.
+ */
+void
+dev_call_ioctl(fuse_req_t req, unsigned int cmd, struct fuse_file_info *fi,
+    const void *in, size_t in_len)
+{
+	struct dev *dv = dev_of(req);
+	struct dev_ctx *dc = dv->dv_ctx;
+	uint32_t slot = dev_slot(dv, fi);
+	int error = 0;
+
+	VSS_ASSERT(
+	    (_IOC_DIR(cmd) & _IOC_WRITE) == 0 || in_len == _IOC_SIZE(cmd));
+	switch (cmd) {
+	case IOCHVVSSREAD:
+		dev_read(req, dc, slot);
+		return;
+	case IOCHVVSSTIMELEFT:
+		dev_time_left(req, dc);
+		return;
+	case IOCHVVSSWRITE:
+		error = dev_write(dc, slot, in);
+		break;
+	case IOCHVVSSHELLO:
+		error = dev_hello(dc, slot, in);
+		break;
+	case IOCHVVSSREASON:
+		error = dev_reason(dc, slot, in);
+		break;
+	case FIONBIO:
+	case FIOASYNC:
+		break;
+	default:
+		error = ENOTTY;
+		break;
+	}
+	if (error != 0)
+		fuse_reply_err(req, error);
+	else
+		fuse_reply_ioctl(req, 0, NULL, 0);
+}
+
+/* The last poll handle of an open file wakes all who poll it. */
+void
+dev_call_poll(
+    fuse_req_t req, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
+{
+	struct dev *dv = dev_of(req);
+	struct dev_ctx *dc = dv->dv_ctx;
+	uint32_t slot = dev_slot(dv, fi);
+	unsigned revents = 0;
+
+	if (ph != NULL) {
+		dev_forget_poll(&dc->dc_open[slot]);
+		dc->dc_open[slot].do_ph = ph;
+	}
+	if (vss_engine_poll(dc->dc_engine, slot, dc->dc_now()))
+		revents = POLLIN | POLLRDNORM;
+	fuse_reply_poll(req, revents);
+}
+
+void
+dev_wake(struct dev_ctx *dc, uint32_t slot)
+{
+	struct dev_open *dop = &dc->dc_open[slot];
+
+	VSS_ASSERT(slot < dc->dc_nopen);
+	if (dop->do_ph == NULL)
+		return;
+	fuse_lowlevel_notify_poll(dop->do_ph);
+	dev_forget_poll(dop);
+}
+
+int
+dev_greet(struct dev *dv)
+{
+	struct pollfd pfd = { .fd = dv->dv_fd, .events = POLLIN };
+
+	while (!dv->dv_ready) {
+		if (poll(&pfd, 1, DEV_GREET_MS) != 1)
+			return (ETIMEDOUT);
+		if (dev_serve(dv) != 0)
+			return (ENODEV);
+	}
+	return (0);
+}
+
+int
+dev_start(struct dev *dv, struct dev_ctx *dc, enum vss_engine_kind kind,
+    const char *dir, char *err)
+{
+	int n;
+
+	memset(dv, 0, sizeof(*dv));
+	dv->dv_ctx = dc;
+	dv->dv_kind = kind;
+	dv->dv_fd = -1;
+	dv->dv_node = kind == VSS_ENGINE_FS ? &dc->dc_conf->cf_fs :
+					      &dc->dc_conf->cf_app;
+	n = snprintf(dv->dv_path, sizeof(dv->dv_path), "%s/%s", dir,
+	    kind == VSS_ENGINE_FS ? FS_VSS_DEV_NAME : APP_VSS_DEV_NAME);
+	if (n < 0 || (size_t)n >= sizeof(dv->dv_path)) {
+		snprintf(err, DEV_ERR_MAX, "--dev-dir %.60s...: too long", dir);
+		return (ENAMETOOLONG);
+	}
+	dv->dv_cuse = dev_cuse_usable(dir);
+	return (
+	    dv->dv_cuse ? dev_cuse_start(dv, err) : dev_fuse_start(dv, err));
+}
+
+/* The kernel cut the connection: no release will come for what was open. */
+static int
+dev_gone(struct dev *dv)
+{
+	struct dev_ctx *dc = dv->dv_ctx;
+	uint32_t slot;
+
+	for (slot = 0; slot < dc->dc_nopen; slot++)
+		if (dc->dc_open[slot].do_used &&
+		    dc->dc_open[slot].do_kind == (uint8_t)dv->dv_kind)
+			dev_close(dc, slot);
+	dev_stop(dv);
+	return (ENODEV);
+}
+
+int
+dev_serve(struct dev *dv)
+{
+	struct fuse_buf buf;
+	ssize_t n;
+	int turn;
+
+	for (turn = 0; turn < DEV_TURN; turn++) {
+		n = read(dv->dv_fd, dv->dv_ctx->dc_buf, DEV_BUF_LEN);
+		if (n < 0 && errno == EAGAIN)
+			return (0);
+		/* ENOENT: who asked has gone before we read it. */
+		if (n < 0 && (errno == ENOENT || errno == EINTR))
+			continue;
+		if (n <= 0)
+			return (dev_gone(dv));
+		memset(&buf, 0, sizeof(buf));
+		buf.size = (size_t)n;
+		buf.mem = dv->dv_ctx->dc_buf;
+		fuse_session_process_buf(dv->dv_se, &buf);
+		if (fuse_session_exited(dv->dv_se))
+			return (dev_gone(dv));
+	}
+	return (0);
+}
+
+void
+dev_stop(struct dev *dv)
+{
+	if (dv->dv_se == NULL)
+		return;
+	if (dv->dv_cuse)
+		dev_cuse_stop(dv);
+	else
+		dev_fuse_stop(dv);
+	dv->dv_se = NULL;
+	dv->dv_fd = -1;
+}
