@@ -1,0 +1,519 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * hv_vss_driver: the engine between a link to the host and two device files.
+ * One thread, one poll loop; each turn serves the host, then the devices, then
+ * the time, then carries out what the engine wants done.
+ *
+ * While anything is frozen it opens, writes and executes nothing on a disk:
+ * messages and trace wait, a device that was unmounted is made again later.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conf.h"
+#include "drv_dev.h"
+#include "drv_link.h"
+#include "drv_log.h"
+#include "drv_proc.h"
+#include "report.h"
+#include "version.h"
+
+#define DRIVER_NAME  "hv_vss_driver"
+#define DRIVER_NDEVS 2
+
+/* So many packets of the host, then the devices have a turn. */
+#define DRIVER_TURN 64
+
+struct driver {
+	struct conf dr_conf;
+	struct vss_engine_conf dr_engine_conf;
+	struct vss_engine dr_engine;
+	struct log dr_log;
+	struct link dr_link;
+	struct dev_ctx dr_ctx;
+	struct dev dr_devs[DRIVER_NDEVS];
+	const char *dr_dir;
+	const char *dr_transport;
+	bool dr_foreground;
+	bool dr_debug;
+	int dr_signals;
+	int dr_timer;
+	uint64_t dr_armed_ns;
+	bool dr_channel;     /* what the engine knows of the link */
+	bool dr_more;	     /* packets wait that no event will announce */
+	uint64_t dr_stop_ns; /* stopping: leave by then */
+	bool dr_stopping;
+	uint8_t dr_buf[DEV_BUF_LEN];
+};
+
+static struct driver driver;
+
+static uint64_t
+driver_now(void)
+{
+	struct timespec ts;
+
+	if (clock_gettime(CLOCK_BOOTTIME, &ts) != 0)
+		vss_port_assert_failed("CLOCK_BOOTTIME", __FILE__, __LINE__);
+	return ((uint64_t)ts.tv_sec * VSS_NS_PER_S + (uint64_t)ts.tv_nsec);
+}
+
+/* Tells the engine when the link has come up or gone down. */
+static void
+driver_channel(struct driver *dr)
+{
+	if (dr->dr_link.ln_up == dr->dr_channel)
+		return;
+	dr->dr_channel = dr->dr_link.ln_up;
+	if (dr->dr_channel)
+		vss_engine_channel_opened(&dr->dr_engine, driver_now());
+	else
+		vss_engine_channel_lost(&dr->dr_engine, driver_now());
+}
+
+/* Sends the replies that there are, as far as the channel has room. */
+static void
+driver_reply(struct driver *dr)
+{
+	struct link *ln = &dr->dr_link;
+	struct vss_engine_reply ey;
+
+	while (ln->ln_up && vss_engine_reply(&dr->dr_engine, &ey)) {
+		if (ln->ln_ops->lo_send(ln, &ey, driver_now()) != 0)
+			break;
+		log_reply(&dr->dr_log, &ey);
+		vss_engine_sent(&dr->dr_engine);
+	}
+	driver_channel(dr);
+}
+
+/*
+ * Takes the host's packets.  While all of the engine's slots hold replies that
+ * wait for room, they stay in the ring.
+ */
+static void
+driver_receive(struct driver *dr)
+{
+	struct link *ln = &dr->dr_link;
+	uint64_t xactid = 0;
+	uint32_t len = 0;
+	uint8_t *buf;
+	int error, n;
+
+	dr->dr_more = false;
+	for (n = 0; ln->ln_up; n++) {
+		buf = vss_engine_rx_buf(&dr->dr_engine);
+		dr->dr_more = buf == NULL || n == DRIVER_TURN;
+		if (dr->dr_more)
+			break;
+		error = ln->ln_ops->lo_recv(
+		    ln, buf, &len, &xactid, driver_now());
+		if (error == 0)
+			vss_engine_rx(
+			    &dr->dr_engine, len, xactid, driver_now());
+		else if (error == ENOBUFS)
+			vss_engine_rx_dropped(
+			    &dr->dr_engine, len, driver_now());
+		else
+			break;
+		driver_reply(dr);
+	}
+	driver_channel(dr);
+}
+
+static void
+driver_arm(struct driver *dr)
+{
+	uint64_t at_ns = vss_engine_deadline(&dr->dr_engine);
+	struct itimerspec its;
+
+	if (dr->dr_link.ln_retry_ns < at_ns)
+		at_ns = dr->dr_link.ln_retry_ns;
+	if (dr->dr_stopping && dr->dr_stop_ns < at_ns)
+		at_ns = dr->dr_stop_ns;
+	if (at_ns == dr->dr_armed_ns)
+		return;
+	dr->dr_armed_ns = at_ns;
+	memset(&its, 0, sizeof(its));
+	/* All zero disarms; a time of 0 is past just as 1 is. */
+	if (at_ns != VSS_ENGINE_NEVER) {
+		its.it_value.tv_sec = (time_t)(at_ns / VSS_NS_PER_S);
+		its.it_value.tv_nsec = (long)(at_ns % VSS_NS_PER_S) | 1;
+	}
+	if (timerfd_settime(dr->dr_timer, TFD_TIMER_ABSTIME, &its, NULL) != 0)
+		vss_port_assert_failed("timerfd", __FILE__, __LINE__);
+}
+
+/* Carries out what the engine wants done, after any of its calls. */
+static void
+driver_pump(struct driver *dr)
+{
+	uint32_t slot;
+
+	driver_reply(dr);
+	while (vss_engine_wake(&dr->dr_engine, &slot))
+		dev_wake(&dr->dr_ctx, slot);
+	log_turn(&dr->dr_log);
+	driver_arm(dr);
+}
+
+/*
+ * A device whose file system somebody unmounted is made again, once nothing is
+ * frozen.  Returns false when that cannot be done.
+ */
+static bool
+driver_devices(struct driver *dr)
+{
+	struct vss_engine_status es;
+	char err[DEV_ERR_MAX];
+	struct dev *dv;
+	unsigned i;
+
+	for (i = 0; i < DRIVER_NDEVS; i++) {
+		dv = &dr->dr_devs[i];
+		if (dv->dv_se != NULL)
+			continue;
+		vss_engine_status(&dr->dr_engine, &es);
+		if (es.es_frozen)
+			continue;
+		report(REPORT_WARNING,
+		    "%s: somebody unmounted it; it is made again", dv->dv_path);
+		if (dev_start(dv, &dr->dr_ctx, dv->dv_kind, dr->dr_dir, err) !=
+		    0) {
+			report(REPORT_ERROR, "%s", err);
+			return (false);
+		}
+	}
+	return (true);
+}
+
+/*
+ * SIGTERM: what is at rest is let go first, as when the channel goes away; the
+ * clients have as long as a THAW may take.
+ */
+static void
+driver_stop(struct driver *dr)
+{
+	struct signalfd_siginfo ssi;
+
+	while (read(dr->dr_signals, &ssi, sizeof(ssi)) == sizeof(ssi)) {
+		if (dr->dr_stopping)
+			dr->dr_stop_ns = 0; /* Asked twice: at once. */
+		else
+			dr->dr_stop_ns = driver_now() +
+			    dr->dr_conf.cf_limit_ms[CONF_THAW] * VSS_NS_PER_MS;
+		dr->dr_stopping = true;
+	}
+	if (!dr->dr_stopping)
+		return;
+	dr->dr_link.ln_ops->lo_close(&dr->dr_link);
+	dr->dr_link.ln_up = false;
+	dr->dr_link.ln_retry_ns = VSS_ENGINE_NEVER;
+	driver_channel(dr);
+}
+
+static bool
+driver_stopped(const struct driver *dr)
+{
+	struct vss_engine_status es;
+
+	if (!dr->dr_stopping)
+		return (false);
+	vss_engine_status(&dr->dr_engine, &es);
+	return (!es.es_frozen || driver_now() >= dr->dr_stop_ns);
+}
+
+/* One turn of the loop: waits, then serves host, devices and time. */
+static void
+driver_turn(struct driver *dr)
+{
+	struct pollfd fds[2 + DRIVER_NDEVS + LINK_NFDS];
+	uint64_t expired, now_ns;
+	unsigned i, nlink;
+
+	memset(fds, 0, sizeof(fds));
+	fds[0].fd = dr->dr_signals;
+	fds[1].fd = dr->dr_timer;
+	for (i = 0; i < DRIVER_NDEVS; i++)
+		fds[2 + i].fd = dr->dr_devs[i].dv_fd;
+	for (i = 0; i < 2 + DRIVER_NDEVS; i++)
+		fds[i].events = POLLIN;
+	nlink = dr->dr_stopping ?
+	    0 :
+	    dr->dr_link.ln_ops->lo_poll(&dr->dr_link, &fds[2 + DRIVER_NDEVS]);
+	/* A reply that was sent may have made room for what waits. */
+	if (poll(fds, 2 + DRIVER_NDEVS + nlink,
+		dr->dr_more && vss_engine_rx_buf(&dr->dr_engine) != NULL ?
+		    0 :
+		    -1) < 0)
+		return;
+	if (fds[1].revents != 0 &&
+	    read(dr->dr_timer, &expired, sizeof(expired)) > 0)
+		dr->dr_armed_ns = VSS_ENGINE_NEVER;
+	if (!dr->dr_stopping)
+		dr->dr_link.ln_ops->lo_event(
+		    &dr->dr_link, &fds[2 + DRIVER_NDEVS], nlink, driver_now());
+	driver_channel(dr);
+	driver_receive(dr);
+	for (i = 0; i < DRIVER_NDEVS; i++)
+		if (fds[2 + i].revents != 0)
+			dev_serve(&dr->dr_devs[i]);
+	now_ns = driver_now();
+	if (now_ns >= vss_engine_deadline(&dr->dr_engine))
+		vss_engine_timer(&dr->dr_engine, now_ns);
+	if (fds[0].revents != 0)
+		driver_stop(dr);
+	driver_pump(dr);
+}
+
+static int
+driver_run(struct driver *dr)
+{
+	driver_pump(dr);
+	while (!driver_stopped(dr)) {
+		driver_turn(dr);
+		if (!driver_devices(dr))
+			return (1);
+	}
+	return (0);
+}
+
+static int
+driver_fail(const char *text)
+{
+	report(REPORT_ERROR, "%s", text);
+	return (EINVAL);
+}
+
+static int
+driver_engine(struct driver *dr)
+{
+	struct vss_engine_client *clients;
+	uint32_t nslots;
+
+	conf_engine(&dr->dr_conf, &dr->dr_engine_conf);
+	nslots = dr->dr_engine_conf.ec_max_clients + 1;
+	clients = calloc(nslots, sizeof(*clients));
+	dr->dr_ctx.dc_open = calloc(nslots, sizeof(*dr->dr_ctx.dc_open));
+	if (clients == NULL || dr->dr_ctx.dc_open == NULL)
+		return (driver_fail("no memory"));
+	dr->dr_ctx.dc_nopen = nslots;
+	dr->dr_ctx.dc_engine = &dr->dr_engine;
+	dr->dr_ctx.dc_log = &dr->dr_log;
+	dr->dr_ctx.dc_conf = &dr->dr_conf;
+	dr->dr_ctx.dc_now = driver_now;
+	dr->dr_ctx.dc_buf = dr->dr_buf;
+	log_init(&dr->dr_log, &dr->dr_engine, nslots, dr->dr_conf.cf_trace);
+	if (vss_engine_init(&dr->dr_engine, &dr->dr_engine_conf, clients,
+		&dr->dr_log.lg_trace) != 0)
+		return (driver_fail("the engine refuses the limits"));
+	return (0);
+}
+
+/* Descriptors that everything else needs. */
+static int
+driver_files(struct driver *dr)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	dr->dr_signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	dr->dr_timer = timerfd_create(
+	    CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	dr->dr_armed_ns = VSS_ENGINE_NEVER;
+	dr->dr_ctx.dc_proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dr->dr_signals < 0 || dr->dr_timer < 0 || dr->dr_ctx.dc_proc < 0) {
+		report(REPORT_ERROR, "signalfd, timerfd or /proc: %s",
+		    strerror(errno));
+		return (errno);
+	}
+	return (0);
+}
+
+/* The device files, then the link: no request comes before its devices. */
+static int
+driver_start(struct driver *dr)
+{
+	static const enum vss_engine_kind kinds[DRIVER_NDEVS] = { VSS_ENGINE_FS,
+		VSS_ENGINE_APP };
+	char err[DEV_ERR_MAX];
+	unsigned i;
+
+	for (i = 0; i < DRIVER_NDEVS; i++)
+		if (dev_start(&dr->dr_devs[i], &dr->dr_ctx, kinds[i],
+			dr->dr_dir, err) != 0)
+			goto err;
+	if (dr->dr_link.ln_ops->lo_start(&dr->dr_link, driver_now(), err) == 0)
+		return (0);
+err:
+	while (i-- > 0)
+		dev_stop(&dr->dr_devs[i]);
+	return (driver_fail(err));
+}
+
+static void
+driver_usage(FILE *fp)
+{
+	fprintf(fp,
+	    "usage: " DRIVER_NAME
+	    " --transport emu:SOCKET|hv_utils[:PATH] [--dev-dir DIR]\n"
+	    "           [-dn] [--set KEY=VALUE]...\n"
+	    "  --transport  the way to the host (hv_utils:/dev/vmbus/hv_vss)\n"
+	    "  --dev-dir    where the device files are made (/dev)\n"
+	    "  -n           stay in the foreground, messages to standard error\n"
+	    "  -d           say more\n"
+	    "  --set        a setting; limits are in seconds:\n");
+	conf_help(fp);
+}
+
+static int
+driver_set(struct driver *dr, const char *arg)
+{
+	char err[CONF_ERR_MAX];
+
+	if (conf_set(&dr->dr_conf, arg, err, sizeof(err)) == 0)
+		return (0);
+	return (driver_fail(err));
+}
+
+static int
+driver_options(struct driver *dr, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "transport", required_argument, NULL, 't' },
+		{ "dev-dir", required_argument, NULL, 'D' },
+		{ "set", required_argument, NULL, 's' },
+		{ "foreground", no_argument, NULL, 'n' },
+		{ "debug", no_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "dn", options, NULL)) != -1) {
+		switch (c) {
+		case 't':
+			dr->dr_transport = optarg;
+			break;
+		case 'D':
+			dr->dr_dir = optarg;
+			break;
+		case 's':
+			if (driver_set(dr, optarg) != 0)
+				return (EINVAL);
+			break;
+		case 'n':
+			dr->dr_foreground = true;
+			break;
+		case 'd':
+			dr->dr_debug = true;
+			break;
+		case 'h':
+			driver_usage(stdout);
+			exit(0);
+		case 'V':
+			printf(DRIVER_NAME " " HV_VSS_VERSION "\n");
+			exit(0);
+		default:
+			fprintf(stderr, "see " DRIVER_NAME " --help\n");
+			return (EINVAL);
+		}
+	}
+	if (optind < argc) {
+		report(REPORT_ERROR, "%s: not an option; see --help",
+		    argv[optind]);
+		return (EINVAL);
+	}
+	return (0);
+}
+
+/* What was asked for, and whether it can be honoured. */
+static int
+driver_settings(struct driver *dr)
+{
+	static char dir[PATH_MAX];
+	char err[LINK_ERR_MAX];
+
+	if (conf_check(&dr->dr_conf, err, sizeof(err)) != 0 ||
+	    link_init(&dr->dr_link, dr->dr_transport, err) != 0 ||
+	    dr->dr_link.ln_ops->lo_caps(&dr->dr_conf, err) != 0)
+		return (driver_fail(err));
+	/* The mount table knows canonical paths only. */
+	if (realpath(dr->dr_dir, dir) == NULL) {
+		report(REPORT_ERROR, "--dev-dir %s: %s", dr->dr_dir,
+		    strerror(errno));
+		return (EINVAL);
+	}
+	dr->dr_dir = dir;
+	return (0);
+}
+
+static void
+driver_fuse_says(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+	char text[REPORT_LINE_MAX];
+
+	(void)level;
+	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
+		return;
+	text[strcspn(text, "\n")] = '\0';
+	report(REPORT_DEBUG, "libfuse: %s", text);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct driver *dr = &driver;
+	unsigned i;
+	int error;
+
+	report_init(DRIVER_NAME, REPORT_NOTICE);
+	conf_default(&dr->dr_conf);
+	dr->dr_transport = "hv_utils";
+	dr->dr_dir = "/dev";
+	if (driver_options(dr, argc, argv) != 0)
+		return (1);
+	report_init(DRIVER_NAME, dr->dr_debug ? REPORT_DEBUG : REPORT_NOTICE);
+	fuse_set_log_func(driver_fuse_says);
+	if (driver_settings(dr) != 0 || driver_files(dr) != 0 ||
+	    driver_engine(dr) != 0 || driver_start(dr) != 0)
+		return (1);
+	if (!dr->dr_foreground) {
+		report_to_syslog();
+		error = proc_daemonise();
+		if (error != 0)
+			report(REPORT_WARNING, "stays in the foreground: %s",
+			    strerror(error));
+	}
+	proc_harden();
+	proc_notify_ready();
+	report(REPORT_NOTICE, "ready: %s and %s", dr->dr_devs[0].dv_path,
+	    dr->dr_devs[1].dv_path);
+	error = driver_run(dr);
+	for (i = 0; i < DRIVER_NDEVS; i++)
+		dev_stop(&dr->dr_devs[i]);
+	report_release();
+	return (error);
+}

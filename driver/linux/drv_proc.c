@@ -1,0 +1,128 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/* The driver as a process (drv_proc.h). */
+
+#include "drv_proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "report.h"
+
+int
+proc_daemonise(void)
+{
+	pid_t pid;
+	int fd;
+
+	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return (errno);
+	pid = fork();
+	if (pid < 0)
+		return (errno);
+	if (pid > 0)
+		_exit(0);
+	setsid();
+	dup2(fd, STDIN_FILENO);
+	dup2(fd, STDOUT_FILENO);
+	dup2(fd, STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+	return (0);
+}
+
+/*
+ * What libfuse allocates for a request comes from a heap that is there already
+ * and is never given back.
+ */
+static void
+proc_lock_memory(void)
+{
+	void *heap;
+
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_TRIM_THRESHOLD, -1);
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+	heap = malloc(128 * 1024);
+	if (heap != NULL)
+		explicit_bzero(heap, 128 * 1024);
+	free(heap);
+	if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+		report(REPORT_WARNING, "memory cannot be locked: %s",
+		    strerror(errno));
+}
+
+static void
+proc_oom_score(void)
+{
+	int fd;
+
+	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (write(fd, "-1000", 5) < 0)
+		report(REPORT_DEBUG, "oom_score_adj: %s", strerror(errno));
+	close(fd);
+}
+
+void
+proc_harden(void)
+{
+	struct rlimit none = { 0, 0 };
+
+	if (chdir("/") != 0)
+		report(REPORT_DEBUG, "chdir /: %s", strerror(errno));
+	/* Before the process's files in /proc are nobody's to write. */
+	proc_oom_score();
+	setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__
+	/* A limit of 0 does not stop dumps that go to a program. */
+	prctl(PR_SET_DUMPABLE, 0);
+#endif
+	proc_lock_memory();
+}
+
+void
+proc_notify_ready(void)
+{
+	static const char text[] = "READY=1\n";
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un sun;
+	size_t len;
+	int fd;
+
+	if (path == NULL || (path[0] != '/' && path[0] != '@'))
+		return;
+	len = strlen(path);
+	memset(&sun, 0, sizeof(sun));
+	sun.sun_family = AF_UNIX;
+	if (len >= sizeof(sun.sun_path))
+		return;
+	memcpy(sun.sun_path, path, len);
+	/* An abstract address begins with NUL and ends where it is said to. */
+	if (path[0] == '@')
+		sun.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (sendto(fd, text, sizeof(text) - 1, MSG_NOSIGNAL,
+		(const struct sockaddr *)&sun,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
+		report(REPORT_WARNING, "%s: cannot tell that it is ready: %s",
+		    path, strerror(errno));
+	close(fd);
+}

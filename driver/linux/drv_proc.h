@@ -1,0 +1,27 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * What makes the driver a process that a freeze cannot block: memory locked, no
+ * core dumps, last to be killed when memory is short, working directory on no
+ * disk.  And how it becomes a daemon.
+ */
+
+#ifndef _DRV_PROC_H_
+#define _DRV_PROC_H_
+
+/*
+ * Goes on in a child that is its own session, with standard input, output and
+ * error on /dev/null; the parent exits 0.  Returns 0 or an errno.
+ */
+int proc_daemonise(void);
+
+/* Call when everything is set up; each failure is reported and harmless. */
+void proc_harden(void);
+
+/* Tells the service manager, if one asked to be told. */
+void proc_notify_ready(void);
+
+#endif /* _DRV_PROC_H_ */
