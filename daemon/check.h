@@ -1,0 +1,25 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * hv_vss_daemon --check: says what a backup would do, without doing any of it.
+ */
+
+#ifndef _CHECK_H_
+#define _CHECK_H_
+
+#include <stdio.h>
+
+#include "plan.h"
+
+/*
+ * Prints the plan, a line a mount and a closing one with the verdict.  Returns
+ * the exit status: 0 a backup would work as far as the plan goes, 1 it would
+ * not, or the mount table cannot be read (then there is only that line, on
+ * err).
+ */
+int check_print(const struct plan_policy *pp, FILE *out, FILE *err);
+
+#endif /* _CHECK_H_ */

@@ -1,0 +1,91 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * What the plan wants to know of the system: its mounts, which of them are of
+ * one file system, and which file system lies on which other.  Implemented once
+ * for each system (fs_linux.c); plan.c decides.
+ *
+ * A *file system* here is what freezes as one: a superblock.  It lies on
+ * another when its blocks are kept in a file of that one (a loop device),
+ * however many layers of block devices are in between; an overlay lies on its
+ * upper layer.
+ */
+
+#ifndef _FS_H_
+#define _FS_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FS_NONE (~0U) /* no index */
+
+struct fs_mount {
+	const char *fm_point; /* mount point */
+	const char *fm_type;
+	const char *fm_source; /* device or what stands in its place */
+	const char *fm_root;   /* which directory (or file) of it is mounted */
+	uint64_t fm_id;
+	uint32_t fm_major; /* of the file system */
+	uint32_t fm_minor;
+	unsigned int fm_fs; /* index into ft_fs */
+	bool fm_hidden;	    /* other mounts hide it: its path leads elsewhere */
+	bool fm_detour;	    /* the path leads through what may hang */
+};
+
+/* What is known of the ground that a file system lies on. */
+enum fs_ground {
+	FS_GROUND_KNOWN,   /* fy_lower is the whole of it */
+	FS_GROUND_UNSEEN,  /* block devices cannot be looked at (no /sys) */
+	FS_GROUND_IMAGE,   /* a loop device, its image cannot be located */
+	FS_GROUND_FOREIGN, /* an upper layer that is not in the mount table */
+};
+
+struct fs_system {
+	unsigned int fy_first; /* first mount, index into ft_mounts */
+	unsigned int fy_nmounts;
+	bool fy_readonly; /* the superblock is, not only a mount */
+	bool fy_any_dev;  /* files have other device numbers than it */
+	bool fy_block;	  /* lives on a block device of this machine */
+	bool fy_loop;	  /* on a loop device, at whatever depth */
+	enum fs_ground fy_ground;
+	unsigned int fy_upper;	/* of an overlay: the file system written to */
+	unsigned int fy_nlower; /* what it lies on, indices into ft_fs */
+	unsigned int *fy_lower;
+};
+
+struct fs_table {
+	struct fs_mount *ft_mounts;
+	unsigned int ft_nmounts;
+	struct fs_system *ft_fs;
+	unsigned int ft_nfs;
+	char ft_disk[32]; /* a writable disk of the machine, "" if none is seen
+			   */
+	void *ft_memory;
+};
+
+/* What a mount point is. */
+enum fs_kind {
+	FS_KIND_OPENABLE, /* a directory or a regular file */
+	FS_KIND_SPECIAL,  /* FIFO, socket, device: opening it acts or blocks */
+	FS_KIND_UNKNOWN	  /* gone, or not to be asked */
+};
+
+/*
+ * Reads it all, below the directory root ("" for the running system).  Returns
+ * 0 or an errno, with a line in err.
+ */
+int fs_read(struct fs_table *ft, const char *root, char *err, size_t errlen);
+
+void fs_free(struct fs_table *ft);
+
+/* Asks without opening and without mounting anything; not of a detour. */
+enum fs_kind fs_kind(const char *root, const char *path);
+
+/* The file system that a path leads to, by the mount table; or FS_NONE. */
+unsigned int fs_of_path(const struct fs_table *ft, const char *path);
+
+#endif /* _FS_H_ */
