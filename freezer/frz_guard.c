@@ -300,7 +300,7 @@ gd_order(struct gd *gd, const struct frz_msg *fm, struct frz_fds *ff)
 }
 
 static void
-gd_read(struct gd *gd)
+gd_read_worker(struct gd *gd)
 {
 	struct frz_msg fm;
 	struct frz_fds ff;
@@ -316,8 +316,20 @@ gd_read(struct gd *gd)
 			frz_fds_close(&ff);
 		}
 	}
+}
+
+/* What the worker sent before the daemon gave an order is read before it. */
+static void
+gd_read(struct gd *gd)
+{
+	struct frz_msg fm;
+	struct frz_fds ff;
+	int error;
+
+	gd_read_worker(gd);
 	while (!gd->gd_orphan &&
 	    (error = frz_recv(gd->gd_ctl, &fm, &ff)) != EAGAIN) {
+		gd_read_worker(gd);
 		if (error == 0) {
 			gd_order(gd, &fm, &ff);
 			frz_fds_close(&ff);
