@@ -17,7 +17,7 @@
 /* A host that goes away and comes back is met soon; an absent one costs little.
  */
 #define LINK_PAUSE_MIN_NS (20 * VSS_NS_PER_MS)
-#define LINK_PAUSE_MAX_NS (1000 * VSS_NS_PER_MS)
+#define LINK_PAUSE_MAX_NS (500 * VSS_NS_PER_MS)
 
 #define LINK_UTILS_PATH	  "/dev/vmbus/hv_vss"
 
