@@ -3,7 +3,7 @@
 
 UNIT_ARCHIVES= ctl.a core.a common.a
 UNIT_TESTS+=
-UNIT_TESTS+= t_conf.t
+UNIT_TESTS+= t_conf.t t_report.t
 UNIT_TESTS+= t_stage.t
 UNIT_TESTS+= t_client.t
 UNIT_TESTS+= t_engine.t
