@@ -35,10 +35,11 @@
 #define LINK_O_REST	24
 
 /* The memory may neither shrink (SIGBUS) nor have this changed. */
-#define LINK_SEALS   (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define LINK_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
-#define LINK_FDS_MAX 16 /* descriptors taken from one message, to close them \
-			 */
+#define LINK_FDS_MAX                                            \
+	16 /* descriptors taken from one message, to close them \
+	    */
 
 /* What came with one message. */
 struct link_msg {
