@@ -11,8 +11,12 @@
  * know the difference.
  */
 
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,6 +69,22 @@ link_utils_write(struct link *ln, uint32_t result, uint32_t flags)
 }
 
 /*
+ * Whether there is a device behind fd: the kernel's, or a stand-in's file.  The
+ * empty file that a stand-in will mount itself on is none, and must stay empty.
+ */
+static bool
+link_utils_is_device(int fd)
+{
+	struct stat st;
+	struct statfs fs;
+
+	if (fstat(fd, &st) != 0)
+		return (false);
+	return (S_ISCHR(st.st_mode) ||
+	    (fstatfs(fd, &fs) == 0 && fs.f_type == FUSE_SUPER_MAGIC));
+}
+
+/*
  * Opens the device and registers; the kernel's answer comes by poll.  It
  * refuses to register while it still waits for the answer of who had it before;
  * that is tried again.
@@ -79,6 +99,10 @@ link_utils_open(struct link *ln, uint64_t now_ns)
 		return (errno);
 	ln->ln_retry_ns = VSS_ENGINE_NEVER;
 	ln->ln_utils_state = UTILS_REGISTERING;
+	if (!link_utils_is_device(ln->ln_utils_fd)) {
+		link_utils_lost(ln, "open", ENODEV, now_ns);
+		return (0);
+	}
 	error = link_utils_write(ln, UTILS_REGISTER, 0);
 	if (error != 0)
 		link_utils_lost(ln, "registering", error, now_ns);
