@@ -29,6 +29,8 @@ struct fs_mount {
 	const char *fm_source; /* device or what stands in its place */
 	const char *fm_root;   /* which directory (or file) of it is mounted */
 	uint64_t fm_id;
+	unsigned int
+	    fm_parent;	   /* index of the mount it is mounted on, FS_NONE */
 	uint32_t fm_major; /* of the file system */
 	uint32_t fm_minor;
 	unsigned int fm_fs; /* index into ft_fs */

@@ -27,7 +27,7 @@ VPATH= $(TOP)/core:$(TOP)/common:$(TOP)/emu:$(TOP)/daemon:$(TOP)/freezer:$(TOP)/
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(CFLAGS_$(<D)) -c -o $@ $<
 # A unit test: t_FILE.o and the archives become t_FILE.t.
 .o.t:
-	$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_ARCHIVES) -lcmocka
+	$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_ARCHIVES) $(UNIT_LIBS) -lcmocka
 
 include $(TOP)/core/sources.mk
 CORE_OBJS= $(CORE_SRCS:.c=.o)

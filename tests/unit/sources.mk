@@ -1,7 +1,8 @@
 # Unit tests: t_FILE.c tests the source FILE.c, one to one.  Add its name here;
 # it is linked with cmocka and the archives below.
 
-UNIT_ARCHIVES= ctl.a core.a common.a
+UNIT_ARCHIVES= plan.a ctl.a core.a common.a
+UNIT_LIBS= $(PLAN_LIBS)
 UNIT_TESTS+=
 UNIT_TESTS+= t_conf.t t_report.t
 UNIT_TESTS+= t_stage.t

@@ -1,0 +1,115 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * Prints the plan for people: in columns as wide as they must be, with the
+ * order of the freezes, and a last line that can be acted on.
+ */
+
+#include "check.h"
+
+#include <string.h>
+
+#define ERR_LEN 512
+
+static int
+width(const char *s)
+{
+	return ((int)strlen(s));
+}
+
+/*
+ * A column with two blanks after it, or, with pad 0, the last one.  Mount
+ * points are others' text: what is not printable is shown as '?'.
+ */
+static void
+print_text(FILE *out, const char *s, int pad)
+{
+	for (int i = 0; s[i] != '\0'; i++)
+		(void)fputc(
+		    (unsigned char)s[i] < ' ' || s[i] == 127 ? '?' : s[i], out);
+	if (pad > 0)
+		(void)fprintf(
+		    out, "%*s", pad > width(s) ? pad - width(s) + 2 : 2, "");
+}
+
+struct columns {
+	int co_point;
+	int co_type;
+	int co_device;
+};
+
+static void
+print_line(FILE *out, const struct plan_line *pl, const struct columns *co)
+{
+	(void)fprintf(out, "%-6s  ", plan_action_name(pl->pl_action));
+	print_text(out, pl->pl_point, co->co_point);
+	print_text(out, pl->pl_type, co->co_type);
+	print_text(out, pl->pl_device, co->co_device);
+	print_text(out, pl->pl_reason, 0);
+	(void)fputc('\n', out);
+}
+
+static int
+at_most(int a, int most)
+{
+	return (a < most ? a : most);
+}
+
+/* One that is very long does not push the others' columns away. */
+static void
+measure(const struct plan *pn, struct columns *co)
+{
+	const struct plan_line *pl;
+
+	for (size_t i = 0; i < pn->pn_nlines; i++) {
+		pl = &pn->pn_lines[i];
+		if (width(pl->pl_point) > co->co_point)
+			co->co_point = at_most(width(pl->pl_point), 32);
+		if (width(pl->pl_type) > co->co_type)
+			co->co_type = at_most(width(pl->pl_type), 12);
+		if (width(pl->pl_device) > co->co_device)
+			co->co_device = at_most(width(pl->pl_device), 24);
+	}
+}
+
+static void
+print_verdict(FILE *out, const struct plan *pn)
+{
+	if (pn->pn_veto != NULL) {
+		(void)fprintf(out, "A backup would be refused: ");
+		print_text(out, pn->pn_veto, 0);
+		(void)fputc('\n', out);
+		return;
+	}
+	(void)fprintf(
+	    out, "A backup would work: %zu frozen", pn->pn_count[PLAN_FREEZE]);
+	if (pn->pn_nlevels > 1)
+		(void)fprintf(
+		    out, " in %u steps, in the order above", pn->pn_nlevels);
+	(void)fprintf(out, ", %zu flushed, %zu left alone.\n",
+	    pn->pn_count[PLAN_SYNC], pn->pn_count[PLAN_LEAVE]);
+}
+
+int
+check_print(const struct plan_policy *pp, FILE *out, FILE *err)
+{
+	struct columns co = { 0 };
+	char text[ERR_LEN];
+	struct plan pn;
+	int status;
+
+	if (plan_make(&pn, pp, text, sizeof(text)) != 0) {
+		(void)fprintf(err, "hv_vss_daemon: %s\n", text);
+		return (1);
+	}
+	measure(&pn, &co);
+	for (size_t i = 0; i < pn.pn_nlines; i++)
+		print_line(out, &pn.pn_lines[i], &co);
+	print_verdict(out, &pn);
+	status = pn.pn_veto == NULL ? 0 : 1;
+	plan_free(&pn);
+	return (status);
+}

@@ -1,0 +1,277 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * Walks block devices in sysfs, from the one that is mounted down to the disks
+ * and image files.  A directory of sysfs is named by its path; every path
+ * starts with the root directory that the caller gave.  Opens no device.
+ */
+
+#include "fs_linux.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs_table.h"
+
+#define PATH_LEN   4096
+#define DEPTH_MAX  16 /* layers of block devices */
+#define LOOP_MAJOR 7
+
+/* One walk. */
+struct walk {
+	struct fs_table *wk_ft;
+	unsigned int wk_fs;
+	const char *wk_root;
+	unsigned int wk_depth;
+};
+
+/* DIR/NAME; false if that is too long. */
+static bool
+join(char *path, size_t len, const char *dir, const char *name)
+{
+	int n = snprintf(path, len, "%s/%s", dir, name);
+
+	return (n >= 0 && (size_t)n < len);
+}
+
+/* First line of DIR/NAME without its newline; false if there is none. */
+static bool
+read_line(const char *dir, const char *name, char *line, size_t len)
+{
+	char path[PATH_LEN];
+	FILE *f;
+	bool ok;
+
+	if (!join(path, sizeof(path), dir, name))
+		return (false);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return (false);
+	ok = fgets(line, (int)len, f) != NULL;
+	(void)fclose(f);
+	if (ok)
+		line[strcspn(line, "\n")] = '\0';
+	return (ok);
+}
+
+static bool
+exists(const char *dir, const char *name)
+{
+	char path[PATH_LEN];
+
+	return (join(path, sizeof(path), dir, name) && access(path, F_OK) == 0);
+}
+
+/* An image's path; the kernel marks a file that was deleted. */
+static int
+walk_image(struct walk *wk, char *file)
+{
+	static const char deleted[] = " (deleted)";
+	size_t len = strlen(file);
+
+	if (len > sizeof(deleted) &&
+	    strcmp(file + len - (sizeof(deleted) - 1), deleted) == 0)
+		file[len - (sizeof(deleted) - 1)] = '\0';
+	return (fs_table_lies_on_file(wk->wk_ft, wk->wk_fs, file));
+}
+
+static int walk_device(struct walk *wk, const char *dir);
+
+/* What a device is put together from. */
+static int
+walk_parts(struct walk *wk, const char *dir, const char *list)
+{
+	char path[PATH_LEN];
+	struct dirent *de;
+	DIR *d;
+	int error = 0;
+
+	if (!join(path, sizeof(path), dir, list))
+		return (0);
+	d = opendir(path);
+	if (d == NULL)
+		return (0);
+	while (error == 0 && (de = readdir(d)) != NULL) {
+		char part[PATH_LEN];
+
+		if (de->d_name[0] == '.')
+			continue;
+		if (join(part, sizeof(part), path, de->d_name))
+			error = walk_device(wk, part);
+	}
+	(void)closedir(d);
+	return (error);
+}
+
+/* A device by its directory, or by a link to that. */
+static int
+walk_device(struct walk *wk, const char *dir)
+{
+	struct fs_system *fy = &wk->wk_ft->ft_fs[wk->wk_fs];
+	char whole[PATH_LEN], file[PATH_LEN];
+	int error;
+
+	if (wk->wk_depth == DEPTH_MAX) {
+		fy->fy_ground = FS_GROUND_UNSEEN;
+		return (0);
+	}
+	/* The directory of a partition is in that of its disk. */
+	if (exists(dir, "partition") && join(whole, sizeof(whole), dir, ".."))
+		dir = whole;
+	if (read_line(dir, "loop/backing_file", file, sizeof(file)))
+		return (walk_image(wk, file));
+	wk->wk_depth++;
+	error = walk_parts(wk, dir, "slaves");
+	wk->wk_depth--;
+	return (error);
+}
+
+/* The directory below sys of a device that is known by its name in /dev. */
+static bool
+find_by_name(const char *root, const char *source, char *dir, size_t len)
+{
+	char base[PATH_LEN], name[256];
+	struct dirent *de;
+	DIR *d;
+	bool found = false;
+
+	(void)snprintf(base, sizeof(base), "%s/sys/class/block", root);
+	if (strncmp(source, "/dev/mapper/", 12) != 0) {
+		return (join(dir, len, base, strrchr(source, '/') + 1) &&
+		    exists(dir, "dev"));
+	}
+	d = opendir(base);
+	if (d == NULL)
+		return (false);
+	while (!found && (de = readdir(d)) != NULL) {
+		found = join(dir, len, base, de->d_name) &&
+		    read_line(dir, "dm/name", name, sizeof(name)) &&
+		    strcmp(name, source + 12) == 0;
+	}
+	(void)closedir(d);
+	return (found);
+}
+
+/* Whether a directory of links to devices has one of that number. */
+static bool
+lists_device(const char *list, const char *number)
+{
+	char one[PATH_LEN], have[32];
+	struct dirent *de;
+	DIR *d = opendir(list);
+	bool found = false;
+
+	if (d == NULL)
+		return (false);
+	while (!found && (de = readdir(d)) != NULL) {
+		if (de->d_name[0] == '.' ||
+		    !join(one, sizeof(one), list, de->d_name))
+			continue;
+		found = read_line(one, "dev", have, sizeof(have)) &&
+		    strcmp(have, number) == 0;
+	}
+	(void)closedir(d);
+	return (found);
+}
+
+/* btrfs spreads over several devices; one of them is the mount's source. */
+static int
+walk_btrfs(struct walk *wk, const char *dir)
+{
+	char base[PATH_LEN], list[PATH_LEN], number[32];
+	struct dirent *de;
+	DIR *d;
+	bool found = false;
+
+	(void)snprintf(base, sizeof(base), "%s/sys/fs/btrfs", wk->wk_root);
+	d = opendir(base);
+	if (d == NULL || !read_line(dir, "dev", number, sizeof(number))) {
+		if (d != NULL)
+			(void)closedir(d);
+		return (walk_device(wk, dir));
+	}
+	while (!found && (de = readdir(d)) != NULL)
+		if (de->d_name[0] != '.' &&
+		    snprintf(list, sizeof(list), "%s/%s/devices", base,
+			de->d_name) < (int)sizeof(list))
+			found = lists_device(list, number);
+	(void)closedir(d);
+	return (found ? walk_parts(wk, list, ".") : walk_device(wk, dir));
+}
+
+int
+fs_block_ground(struct fs_table *ft, unsigned int fs, const char *root)
+{
+	struct fs_system *fy = &ft->ft_fs[fs];
+	const struct fs_mount *m = &ft->ft_mounts[fy->fy_first];
+	struct walk wk = { .wk_ft = ft, .wk_fs = fs, .wk_root = root };
+	char dir[PATH_LEN];
+	bool seen;
+
+	if (m->fm_major != 0) {
+		fy->fy_block = true;
+		(void)snprintf(dir, sizeof(dir), "%s/sys/dev/block/%u:%u", root,
+		    m->fm_major, m->fm_minor);
+		seen = exists(dir, "dev");
+	} else if (strncmp(m->fm_source, "/dev/", 5) == 0) {
+		fy->fy_block = true;
+		seen = find_by_name(root, m->fm_source, dir, sizeof(dir));
+	} else
+		return (0);
+	if (!seen) {
+		fy->fy_ground = FS_GROUND_UNSEEN;
+		fy->fy_loop = m->fm_major == LOOP_MAJOR ||
+		    strncmp(m->fm_source, "/dev/loop", 9) == 0;
+		return (0);
+	}
+	if (fy->fy_any_dev)
+		return (walk_btrfs(&wk, dir));
+	return (walk_device(&wk, dir));
+}
+
+/* A disk of the machine, not what is made in memory or from other devices. */
+static bool
+is_disk(const char *base, const char *name)
+{
+	static const char *const others[] = { "loop", "ram", "zram", "sr", "fd",
+		"dm-", "md" };
+	char dir[PATH_LEN], line[64];
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strncmp(name, others[i], strlen(others[i])) == 0)
+			return (false);
+	if (!join(dir, sizeof(dir), base, name))
+		return (false);
+	if (!read_line(dir, "ro", line, sizeof(line)) || strcmp(line, "0") != 0)
+		return (false);
+	if (read_line(dir, "removable", line, sizeof(line)) &&
+	    strcmp(line, "0") != 0)
+		return (false);
+	return (read_line(dir, "size", line, sizeof(line)) &&
+	    strtoull(line, NULL, 10) > 0);
+}
+
+void
+fs_block_disk(struct fs_table *ft, const char *root)
+{
+	char base[PATH_LEN];
+	struct dirent *de;
+	DIR *d;
+
+	(void)snprintf(base, sizeof(base), "%s/sys/block", root);
+	d = opendir(base);
+	if (d == NULL)
+		return;
+	while (ft->ft_disk[0] == '\0' && (de = readdir(d)) != NULL)
+		if (de->d_name[0] != '.' && is_disk(base, de->d_name))
+			(void)snprintf(ft->ft_disk, sizeof(ft->ft_disk),
+			    "%.31s", de->d_name);
+	(void)closedir(d);
+}

@@ -1,0 +1,52 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * Building a struct fs_table, for the implementations of fs_read(): they fill
+ * in the mounts in the order of the mount table, with fm_fs still unset and the
+ * parents beside it, and call these in this order: fs_table_group(),
+ * fs_table_hide(), then fs_table_lies_on() for what they know of the ground,
+ * and fs_table_guess().
+ */
+
+#ifndef _FS_TABLE_H_
+#define _FS_TABLE_H_
+
+#include "fs.h"
+
+/* Makes the file systems out of the mounts: one for each device number. */
+int fs_table_group(struct fs_table *ft);
+
+/* Finds which mounts are hidden and which paths lead through what may hang. */
+void fs_table_hide(struct fs_table *ft);
+
+/* Notes that a file system lies on another; on itself is ignored. */
+int fs_table_lies_on(struct fs_table *ft, unsigned int fs, unsigned int lower);
+
+/*
+ * Notes that a file system's image is the file of that path.  Other mounts may
+ * hide the one that the file is on, so that every mount above the path may be
+ * it; all of them are noted, the likely one first.  Sets the ground to IMAGE if
+ * there is none.
+ */
+int fs_table_lies_on_file(
+    struct fs_table *ft, unsigned int fs, const char *path);
+
+/*
+ * Where the ground of a loop device is not known, it is taken to lie on every
+ * other file system that is not known to lie on it; of several such the later
+ * mounted on the earlier ones.  Frozen in that order they cannot deadlock
+ * unless mounts were moved since.
+ */
+int fs_table_guess(struct fs_table *ft);
+
+/* Whether a file system lies, at whatever depth, on another (or on itself). */
+bool fs_table_reaches(
+    const struct fs_table *ft, unsigned int fs, unsigned int lower);
+
+/* The mount that a path leads to, or FS_NONE. */
+unsigned int fs_table_resolve(const struct fs_table *ft, const char *path);
+
+#endif /* _FS_TABLE_H_ */

@@ -1,0 +1,31 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/* What kind of file system a type is, by its name in the mount table. */
+
+#ifndef _FS_TYPES_H_
+#define _FS_TYPES_H_
+
+#include <stdbool.h>
+
+enum fs_class {
+	FS_CLASS_FREEZE,   /* can be frozen */
+	FS_CLASS_SYNC,	   /* cannot, flushing is what there is */
+	FS_CLASS_READONLY, /* never written to */
+	FS_CLASS_PSEUDO,   /* a window to the kernel, nothing is kept */
+	FS_CLASS_MEMORY,   /* gone after a restart */
+	FS_CLASS_NETWORK,  /* kept elsewhere, may hang */
+	FS_CLASS_FUSE,	   /* served by a process, may hang */
+	FS_CLASS_OVERLAY,  /* written through to another: upperdir= */
+	FS_CLASS_STACKED,  /* the same: its source is the directory */
+	FS_CLASS_UNKNOWN
+};
+
+enum fs_class fs_class(const char *type);
+
+/* Whether looking up a path on such a file system may hang. */
+bool fs_class_may_hang(enum fs_class class);
+
+#endif /* _FS_TYPES_H_ */

@@ -1,0 +1,510 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * Decides for each file system what a backup does with it, and puts what is
+ * frozen in an order that cannot deadlock.  Knows no system: what is mounted
+ * comes from fs.h.
+ */
+
+#include "plan.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs.h"
+#include "fs_table.h"
+#include "fs_types.h"
+
+/* What was decided for one file system. */
+struct verdict {
+	enum plan_action vd_action;
+	bool vd_made;
+	bool vd_depth_made;
+	unsigned int vd_mount; /* the one that is opened, or stands for all */
+	unsigned int vd_depth; /* how many frozen ones lie below it */
+	const char *vd_reason;
+};
+
+struct text {
+	struct text *tx_next;
+	char tx_text[];
+};
+
+/* A plan in the making; it lives on as the plan's memory. */
+struct making {
+	const struct plan_policy *mk_policy;
+	const char *mk_root;
+	struct fs_table mk_ft;
+	struct verdict *mk_verdicts; /* by file system */
+	struct text *mk_texts;
+	bool mk_nomem;
+};
+
+static const char *const action_names[PLAN_NACTIONS] = { "freeze", "sync",
+	"veto", "leave" };
+
+const char *
+plan_action_name(enum plan_action action)
+{
+	return (action_names[action]);
+}
+
+/* A line of text that lives as long as the plan. */
+__attribute__((format(printf, 2, 3))) static const char *
+text(struct making *mk, const char *fmt, ...)
+{
+	struct text *tx;
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	len = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	tx = len < 0 ? NULL : malloc(sizeof(*tx) + (size_t)len + 1);
+	if (tx == NULL) {
+		mk->mk_nomem = true;
+		return ("out of memory");
+	}
+	va_start(ap, fmt);
+	(void)vsnprintf(tx->tx_text, (size_t)len + 1, fmt, ap);
+	va_end(ap);
+	tx->tx_next = mk->mk_texts;
+	mk->mk_texts = tx;
+	return (tx->tx_text);
+}
+
+static void
+decide(struct verdict *vd, enum plan_action action, const char *reason)
+{
+	vd->vd_action = action;
+	vd->vd_reason = reason;
+}
+
+static const struct fs_mount *
+standing_for(const struct making *mk, unsigned int fs)
+{
+	return (&mk->mk_ft.ft_mounts[mk->mk_verdicts[fs].vd_mount]);
+}
+
+/* The whole of a file system, if that is mounted anywhere, stands for it. */
+static unsigned int
+first_whole(const struct fs_table *ft, unsigned int fs)
+{
+	for (unsigned int i = ft->ft_fs[fs].fy_first; i < ft->ft_nmounts; i++)
+		if (ft->ft_mounts[i].fm_fs == fs &&
+		    strcmp(ft->ft_mounts[i].fm_root, "/") == 0)
+			return (i);
+	return (ft->ft_fs[fs].fy_first);
+}
+
+/*
+ * Which mount can be opened: one whose path leads to it and through nothing
+ * that may hang; the whole of the file system is a directory for certain,
+ * others are asked.  FS_NONE if there is none.
+ */
+static unsigned int
+openable(const struct making *mk, unsigned int fs)
+{
+	const struct fs_table *ft = &mk->mk_ft;
+	unsigned int part = FS_NONE;
+
+	for (unsigned int i = ft->ft_fs[fs].fy_first; i < ft->ft_nmounts; i++) {
+		const struct fs_mount *m = &ft->ft_mounts[i];
+
+		if (m->fm_fs != fs || m->fm_hidden || m->fm_detour)
+			continue;
+		if (strcmp(m->fm_root, "/") == 0)
+			return (i);
+		if (part == FS_NONE &&
+		    fs_kind(mk->mk_root, m->fm_point) == FS_KIND_OPENABLE)
+			part = i;
+	}
+	return (part);
+}
+
+/* Why none of a file system's mounts can be opened. */
+static const char *
+why_not_openable(struct making *mk, unsigned int fs)
+{
+	const struct fs_mount *m = standing_for(mk, fs);
+
+	if (m->fm_hidden)
+		return (text(mk,
+		    "other mounts hide it, so that it cannot be opened; "
+		    "unmount those, or leave it out with exclude=%s",
+		    m->fm_point));
+	if (m->fm_detour)
+		return (text(mk,
+		    "the way to it leads through a mount that may hang; "
+		    "mount it elsewhere, or leave it out with exclude=%s",
+		    m->fm_point));
+	return (text(mk,
+	    "only mounted on what is neither a directory nor a file; "
+	    "mount it as a whole, or leave it out with exclude=%s",
+	    m->fm_point));
+}
+
+static const char *
+excluded_by(const struct making *mk, const char *point)
+{
+	const struct plan_policy *pp = mk->mk_policy;
+
+	for (unsigned int i = 0; i < pp->pp_nexclude; i++)
+		if (fnmatch(pp->pp_exclude[i], point, 0) == 0)
+			return (pp->pp_exclude[i]);
+	return (NULL);
+}
+
+/* For what is written to and is, by its type, frozen or flushed. */
+static void
+decide_ours(struct making *mk, unsigned int fs, enum plan_action action)
+{
+	struct verdict *vd = &mk->mk_verdicts[fs];
+	unsigned int mount = openable(mk, fs);
+
+	if (fs_table_reaches(&mk->mk_ft, fs, fs)) {
+		decide(vd, PLAN_VETO,
+		    text(mk,
+			"its image seems to lie on itself by way of others, so "
+			"that no order is safe; leave it out with exclude=%s",
+			standing_for(mk, fs)->fm_point));
+		return;
+	}
+	if (action == PLAN_SYNC && mk->mk_policy->pp_strict) {
+		decide(vd, PLAN_VETO,
+		    text(mk,
+			"cannot be frozen and policy=strict; set policy=normal, "
+			"or leave it out with exclude=%s",
+			standing_for(mk, fs)->fm_point));
+		return;
+	}
+	if (mount == FS_NONE) {
+		decide(vd, PLAN_VETO, why_not_openable(mk, fs));
+		return;
+	}
+	vd->vd_mount = mount;
+	decide(vd, action, "cannot be frozen, only flushed");
+}
+
+static void decide_fs(struct making *mk, unsigned int fs);
+
+/* An overlay and its like freeze with what they are written through to. */
+static void
+decide_stacked(struct making *mk, unsigned int fs)
+{
+	struct verdict *vd = &mk->mk_verdicts[fs];
+	unsigned int upper = mk->mk_ft.ft_fs[fs].fy_upper;
+	const char *point = standing_for(mk, fs)->fm_point;
+	static const char *const what[PLAN_NACTIONS] = {
+		[PLAN_FREEZE] = "which is frozen",
+		[PLAN_SYNC] = "which is flushed",
+		[PLAN_VETO] = "which is refused",
+		[PLAN_LEAVE] = "which is left alone",
+	};
+
+	if (upper == FS_NONE) {
+		decide(vd, PLAN_VETO,
+		    text(mk,
+			"where it is written to is not in this mount table; "
+			"leave it out with exclude=%s",
+			point));
+		return;
+	}
+	/* Should it lead back here, this is what it finds. */
+	decide(vd, PLAN_VETO, "its upper layer is on itself");
+	decide_fs(mk, upper);
+	decide(vd, PLAN_LEAVE,
+	    text(mk, "its upper layer is on %s (%s), %s",
+		standing_for(mk, upper)->fm_point,
+		standing_for(mk, upper)->fm_type,
+		what[mk->mk_verdicts[upper].vd_action]));
+}
+
+static void
+decide_type(struct making *mk, unsigned int fs, enum fs_class class)
+{
+	struct verdict *vd = &mk->mk_verdicts[fs];
+	const struct fs_mount *m = standing_for(mk, fs);
+
+	switch (class) {
+	case FS_CLASS_FREEZE:
+		decide_ours(mk, fs, PLAN_FREEZE);
+		break;
+	case FS_CLASS_SYNC:
+		decide_ours(mk, fs, PLAN_SYNC);
+		break;
+	case FS_CLASS_OVERLAY:
+	case FS_CLASS_STACKED:
+		decide_stacked(mk, fs);
+		break;
+	default:
+		decide(vd, PLAN_VETO,
+		    text(mk,
+			"it is not known whether %s can be frozen; "
+			"leave it out with exclude=%s",
+			m->fm_type, m->fm_point));
+		break;
+	}
+}
+
+static void
+decide_fs(struct making *mk, unsigned int fs)
+{
+	static const char *const left[] = {
+		[FS_CLASS_READONLY] = "read-only",
+		[FS_CLASS_PSEUDO] = "keeps nothing (a view of the kernel)",
+		[FS_CLASS_MEMORY] = "in memory, keeps nothing",
+		[FS_CLASS_NETWORK] = "network, not on a disk of this machine",
+		[FS_CLASS_FUSE] = "fuse, never touched (a process serves it)",
+		[FS_CLASS_UNKNOWN] = NULL,
+	};
+	struct verdict *vd = &mk->mk_verdicts[fs];
+	const struct fs_system *fy = &mk->mk_ft.ft_fs[fs];
+	enum fs_class class;
+	const char *glob;
+
+	if (vd->vd_made)
+		return;
+	vd->vd_made = true;
+	vd->vd_mount = first_whole(&mk->mk_ft, fs);
+	class = fs_class(standing_for(mk, fs)->fm_type);
+	if (left[class] != NULL) {
+		decide(vd, PLAN_LEAVE, left[class]);
+		return;
+	}
+	if (fy->fy_readonly) {
+		decide(vd, PLAN_LEAVE,
+		    class == FS_CLASS_OVERLAY ?
+			"no upper layer, nothing is written to it" :
+			"read-only");
+		return;
+	}
+	glob = excluded_by(mk, standing_for(mk, fs)->fm_point);
+	if (glob != NULL)
+		decide(
+		    vd, PLAN_LEAVE, text(mk, "left out by exclude=%s", glob));
+	else
+		decide_type(mk, fs, class);
+}
+
+/* How many frozen file systems lie below one another under this one. */
+static unsigned int
+find_depth(struct making *mk, unsigned int fs)
+{
+	struct verdict *vd = &mk->mk_verdicts[fs];
+	const struct fs_system *fy = &mk->mk_ft.ft_fs[fs];
+	unsigned int depth;
+
+	if (vd->vd_depth_made)
+		return (vd->vd_depth);
+	vd->vd_depth_made = true;
+	for (unsigned int i = 0; i < fy->fy_nlower; i++) {
+		depth = find_depth(mk, fy->fy_lower[i]);
+		if (mk->mk_verdicts[fy->fy_lower[i]].vd_action == PLAN_FREEZE)
+			depth++;
+		if (depth > vd->vd_depth)
+			vd->vd_depth = depth;
+	}
+	return (vd->vd_depth);
+}
+
+static const char *
+why_frozen(struct making *mk, unsigned int fs)
+{
+	const struct fs_system *fy = &mk->mk_ft.ft_fs[fs];
+
+	if (fy->fy_loop && fy->fy_ground == FS_GROUND_UNSEEN)
+		return (text(mk,
+		    "a loop device, and without /sys its image is "
+		    "not known: taken to lie on every earlier mount"));
+	if (fy->fy_loop && fy->fy_ground == FS_GROUND_IMAGE)
+		return (text(mk,
+		    "a loop device whose image is not in any "
+		    "mount: taken to lie on every other"));
+	if (fy->fy_loop) {
+		unsigned int lower = fy->fy_lower[0];
+
+		return (text(mk, "its image is on %s%s",
+		    standing_for(mk, lower)->fm_point,
+		    mk->mk_verdicts[lower].vd_action == PLAN_FREEZE ?
+			", which comes after it" :
+			""));
+	}
+	if (fy->fy_ground == FS_GROUND_UNSEEN)
+		return (text(mk,
+		    "written to (what is below %s is not to be "
+		    "seen in /sys)",
+		    standing_for(mk, fs)->fm_source));
+	return ("written to");
+}
+
+static unsigned int
+set_levels(struct making *mk)
+{
+	const struct fs_table *ft = &mk->mk_ft;
+	unsigned int deepest = 0, levels = 0;
+
+	for (unsigned int fs = 0; fs < ft->ft_nfs; fs++)
+		if (mk->mk_verdicts[fs].vd_action == PLAN_FREEZE) {
+			levels = 1;
+			if (find_depth(mk, fs) > deepest)
+				deepest = find_depth(mk, fs);
+			mk->mk_verdicts[fs].vd_reason = why_frozen(mk, fs);
+		}
+	/* The highest stack goes first; what lies on nothing goes last. */
+	for (unsigned int fs = 0; fs < ft->ft_nfs; fs++)
+		mk->mk_verdicts[fs].vd_depth = deepest -
+		    mk->mk_verdicts[fs].vd_depth;
+	return (levels == 0 ? 0 : deepest + 1);
+}
+
+static const char *
+same_as(struct making *mk, unsigned int mount)
+{
+	static const char *const what[PLAN_NACTIONS] = { "is frozen",
+		"is flushed", "is refused", "is left alone" };
+	unsigned int fs = mk->mk_ft.ft_mounts[mount].fm_fs;
+	const char *point = mk->mk_ft.ft_mounts[mount].fm_point;
+
+	return (text(mk, "the same file system as %s, which %s%s",
+	    standing_for(mk, fs)->fm_point, what[mk->mk_verdicts[fs].vd_action],
+	    excluded_by(mk, point) == NULL ?
+		"" :
+		"; it cannot be left out by itself"));
+}
+
+static void
+add_line(struct making *mk, struct plan *pn, unsigned int mount)
+{
+	const struct fs_mount *m = &mk->mk_ft.ft_mounts[mount];
+	const struct verdict *vd = &mk->mk_verdicts[m->fm_fs];
+	struct plan_line *pl = &pn->pn_lines[pn->pn_nlines++];
+
+	pl->pl_action = vd->vd_action;
+	pl->pl_reason = vd->vd_reason;
+	if (vd->vd_action != PLAN_LEAVE && vd->vd_mount != mount) {
+		pl->pl_action = PLAN_LEAVE;
+		pl->pl_reason = same_as(mk, mount);
+	}
+	pl->pl_level = pl->pl_action == PLAN_FREEZE ? vd->vd_depth : 0;
+	pl->pl_order = mount;
+	pl->pl_mnt_id = m->fm_id;
+	pl->pl_major = m->fm_major;
+	pl->pl_minor = m->fm_minor;
+	pl->pl_any_dev = mk->mk_ft.ft_fs[m->fm_fs].fy_any_dev;
+	pl->pl_point = m->fm_point;
+	pl->pl_type = m->fm_type;
+	pl->pl_device = m->fm_source;
+	pn->pn_count[pl->pl_action]++;
+}
+
+static int
+compare_lines(const void *a, const void *b)
+{
+	const struct plan_line *x = a, *y = b;
+
+	if (x->pl_action != y->pl_action)
+		return (x->pl_action < y->pl_action ? -1 : 1);
+	if (x->pl_level != y->pl_level)
+		return (x->pl_level < y->pl_level ? -1 : 1);
+	return (x->pl_order < y->pl_order ? -1 : x->pl_order > y->pl_order);
+}
+
+/* A writable disk that the plan leaves out, or NULL. */
+static const char *
+left_out(const struct making *mk)
+{
+	const struct fs_table *ft = &mk->mk_ft;
+
+	for (unsigned int fs = 0; fs < ft->ft_nfs; fs++)
+		if (ft->ft_fs[fs].fy_block && !ft->ft_fs[fs].fy_readonly)
+			return (standing_for(mk, fs)->fm_source);
+	return (ft->ft_disk[0] == '\0' ? NULL : ft->ft_disk);
+}
+
+static void
+set_veto(struct making *mk, struct plan *pn)
+{
+	const struct plan_line *pl = pn->pn_lines;
+	const char *disk;
+
+	if (pn->pn_count[PLAN_VETO] > 0) {
+		while (pl->pl_action != PLAN_VETO)
+			pl++;
+		pn->pn_veto = text(mk, "%s: %s", pl->pl_point, pl->pl_reason);
+		return;
+	}
+	disk = left_out(mk);
+	if (pn->pn_count[PLAN_FREEZE] + pn->pn_count[PLAN_SYNC] == 0 &&
+	    disk != NULL)
+		pn->pn_veto = text(mk,
+		    "nothing to freeze, though %s is a writable disk; look "
+		    "whether excludes, or the service's own view of the mounts, "
+		    "hide it",
+		    disk);
+}
+
+int
+plan_make(
+    struct plan *pn, const struct plan_policy *pp, char *err, size_t errlen)
+{
+	struct making *mk = calloc(1, sizeof(*mk));
+	int error;
+
+	memset(pn, 0, sizeof(*pn));
+	pn->pn_memory = mk;
+	if (mk == NULL)
+		goto nomem;
+	mk->mk_policy = pp;
+	mk->mk_root = pp->pp_root == NULL ? "" : pp->pp_root;
+	error = fs_read(&mk->mk_ft, mk->mk_root, err, errlen);
+	if (error != 0) {
+		plan_free(pn);
+		return (error);
+	}
+	mk->mk_verdicts = calloc(
+	    mk->mk_ft.ft_nfs + 1, sizeof(*mk->mk_verdicts));
+	pn->pn_lines = calloc(mk->mk_ft.ft_nmounts + 1, sizeof(*pn->pn_lines));
+	if (mk->mk_verdicts == NULL || pn->pn_lines == NULL)
+		goto nomem;
+	for (unsigned int fs = 0; fs < mk->mk_ft.ft_nfs; fs++)
+		decide_fs(mk, fs);
+	pn->pn_nlevels = set_levels(mk);
+	for (unsigned int i = 0; i < mk->mk_ft.ft_nmounts; i++)
+		add_line(mk, pn, i);
+	qsort(
+	    pn->pn_lines, pn->pn_nlines, sizeof(*pn->pn_lines), compare_lines);
+	set_veto(mk, pn);
+	if (!mk->mk_nomem)
+		return (0);
+nomem:
+	(void)snprintf(err, errlen, "plan: %s", strerror(ENOMEM));
+	plan_free(pn);
+	return (ENOMEM);
+}
+
+void
+plan_free(struct plan *pn)
+{
+	struct making *mk = pn->pn_memory;
+	struct text *tx;
+
+	free(pn->pn_lines);
+	if (mk != NULL) {
+		while ((tx = mk->mk_texts) != NULL) {
+			mk->mk_texts = tx->tx_next;
+			free(tx);
+		}
+		free(mk->mk_verdicts);
+		fs_free(&mk->mk_ft);
+		free(mk);
+	}
+	memset(pn, 0, sizeof(*pn));
+}
