@@ -28,7 +28,7 @@ static void
 dev_cuse_init(void *userdata, struct fuse_conn_info *conn)
 {
 	(void)userdata;
-	conn->max_write = 4096;
+	conn->max_write = DEV_IOCTL_MAX;
 }
 
 /* The reply has been sent, so the kernel has made the device. */

@@ -29,8 +29,9 @@
 #define DEV_ERR_MAX  512
 #define DEV_PATH_MAX 256
 
-/* A request is at most this long: an ioctl of 14 bits of size, and headers. */
-#define DEV_BUF_LEN 32768
+/* An ioctl's number has 14 bits for its size; then there are headers. */
+#define DEV_IOCTL_MAX 16384
+#define DEV_BUF_LEN   (2 * DEV_IOCTL_MAX)
 
 /* One open file, by the engine's slot. */
 struct dev_open {

@@ -51,8 +51,8 @@ dev_fuse_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct dev *dv = userdata;
 
-	/* Writes are refused: DEV_BUF_LEN holds any request then. */
-	conn->max_write = 4096;
+	/* The largest ioctl fits, and DEV_BUF_LEN holds any request. */
+	conn->max_write = DEV_IOCTL_MAX;
 	conn->max_readahead = 0;
 	dv->dv_ready = true;
 }
