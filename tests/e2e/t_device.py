@@ -14,7 +14,7 @@ import signal
 import struct
 
 import hvtest
-from hvtest import (CHECK, FAIL, FREEZE, IOCHVVSSREAD, IOCHVVSSWRITE, PREPARE,
+from hvtest import (CHECK, FAIL, FREEZE, IOCHVVSSREAD, PREPARE,
                     SUCCESS, THAW, Device, case, check, until)
 
 IOCHVVSSHELLO = 0x40407610
