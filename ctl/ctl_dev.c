@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -202,6 +203,7 @@ ctl_dev_start(const char *path, const struct hv_vss_hello *hello, int *sock)
 {
 	pthread_attr_t attr;
 	pthread_t tid;
+	sigset_t all, before;
 	struct dev *dv;
 	size_t stack = STACK_SIZE;
 	int error, pair[2];
@@ -222,7 +224,11 @@ ctl_dev_start(const char *path, const struct hv_vss_hello *hello, int *sock)
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, stack);
+	/* Signals are the caller's: none interrupts a device call. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&tid, &attr, thread, dv);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
 	if (error == 0) {
 		(void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
