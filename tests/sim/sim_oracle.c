@@ -1,0 +1,293 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * What must hold in the simulator: the promises as seen from outside.  It looks
+ * at what was sent, READ and written, and at the engine's state alone; it has a
+ * model of LOST of its own.
+ */
+
+#include "sim.h"
+
+static bool
+is_holding(enum vss_engine_state st)
+{
+	return (st == VSS_ENGINE_HOLDING || st == VSS_ENGINE_FS_THAWING ||
+	    st == VSS_ENGINE_APPS_RESUMING);
+}
+
+static bool
+is_freezing(enum vss_engine_state st)
+{
+	return (st == VSS_ENGINE_PREPARING || st == VSS_ENGINE_APPS_QUIESCING ||
+	    st == VSS_ENGINE_FS_FREEZING);
+}
+
+static bool
+is_undo(enum vss_engine_state st)
+{
+	return (st == VSS_ENGINE_UNDO_FS_THAWING ||
+	    st == VSS_ENGINE_UNDO_APPS_RESUMING);
+}
+
+static void
+set_lost(struct sim *s, const char *why)
+{
+	if (s->s_lost)
+		return;
+	s->s_lost = true;
+	s->s_losses++;
+	sim_say(s, "LOST: %s", why);
+}
+
+/* THAW has been queued for this application in the freeze under way. */
+static bool
+thaw_queued(const struct sim *s, const struct sim_app *sa)
+{
+	return (s->s_clients[sa->sa_slot].cl_freeze == VSS_CLIENT_THAWING ||
+	    s->s_clients[sa->sa_slot].cl_freeze == VSS_CLIENT_NONE);
+}
+
+static bool
+counts(const struct sim *s, const struct sim_app *sa)
+{
+	return (sa->sa_acked && s->s_clients[sa->sa_slot].cl_counted);
+}
+
+void
+sim_oracle_read(struct sim *s, uint64_t xid)
+{
+	struct sim_request *sr;
+
+	if (xid == 0 || xid > s->s_nrequests)
+		sim_fail(s, "a packet that nobody sent");
+	sr = &s->s_requests[xid - 1];
+	if (sr->sr_read)
+		sim_fail(s, "a packet is read twice");
+	sr->sr_read = true;
+	sr->sr_read_ns = s->s_now;
+	if (!sr->sr_answerable || sr->sr_wrong)
+		return;
+	if (sr->sr_negotiate && is_holding(sim_state(s)))
+		set_lost(s, "negotiate");
+	if (sr->sr_op == VSS_WIRE_BACKUP_COMPLETE && !sr->sr_negotiate &&
+	    sim_state(s) == VSS_ENGINE_IDLE)
+		s->s_lost = false;
+}
+
+static uint64_t
+limit(const struct sim *s, const struct sim_request *sr)
+{
+	return (sr->sr_negotiate	     ? 0 :
+		sr->sr_op == VSS_WIRE_FREEZE ? s->s_conf.ec_freeze_ns :
+		sr->sr_op == VSS_WIRE_THAW   ? s->s_conf.ec_thaw_ns :
+		sr->sr_op == VSS_WIRE_CHECK_HOT_BACKUP ? s->s_conf.ec_check_ns :
+							 0);
+}
+
+/* P3: success means that all is at rest. */
+static void
+check_hold(struct sim *s)
+{
+	struct sim_app *sa;
+
+	if (sim_nfrozen(s) != SIM_FS)
+		sim_fail(s, "FREEZE is OK with a file system not frozen");
+	for (sa = s->s_apps; sa < s->s_apps + SIM_APPS; sa++)
+		if (sa->sa_open && s->s_clients[sa->sa_slot].cl_part &&
+		    !s->s_clients[sa->sa_slot].cl_stale &&
+		    s->s_clients[sa->sa_slot].cl_freeze != VSS_CLIENT_NONE &&
+		    !sa->sa_acked)
+			sim_fail(s,
+			    "FREEZE is OK, an application did not say "
+			    "so");
+	s->s_ok_freezes++;
+}
+
+void
+sim_oracle_reply(struct sim *s, const struct vss_engine_reply *ey)
+{
+	struct sim_request *sr;
+
+	if (ey->ey_xactid == 0 || ey->ey_xactid > s->s_nrequests)
+		sim_fail(s, "a reply to nothing");
+	sr = &s->s_requests[ey->ey_xactid - 1];
+	sim_say(s, "reply %s: 0x%08x %s",
+	    sr->sr_negotiate ? "negotiate" : vss_wire_op_name(sr->sr_op),
+	    ey->ey_status, vss_engine_cause_text(ey->ey_reason.er_cause));
+	if (sr->sr_replied)
+		sim_fail(s, "a request is answered twice");
+	if (!sr->sr_answerable)
+		sim_fail(s, "a packet to be dropped is answered");
+	if (sr->sr_forgotten)
+		sim_fail(s, "a request of a lost channel is answered");
+	sr->sr_replied = true;
+	sr->sr_status = ey->ey_status;
+	if (ey->ey_answered_ns - sr->sr_read_ns > limit(s, sr))
+		sim_fail(s, "a reply came after its limit");
+	if (sr->sr_wrong && ey->ey_status != VMBUS_ICMSG_S_FAIL)
+		sim_fail(s, "a malformed request is answered with success");
+	if (ey->ey_status != 0 &&
+	    ey->ey_reason.er_cause == VSS_ENGINE_CAUSE_NONE)
+		sim_fail(s, "a failure without a reason");
+	if (ey->ey_status != 0 || sr->sr_negotiate)
+		return;
+	if (sr->sr_op == VSS_WIRE_FREEZE && ey->ey_answered_ns == s->s_now)
+		check_hold(s);
+	if (sr->sr_op == VSS_WIRE_THAW) {
+		s->s_ok_thaws++;
+		if (ey->ey_answered_ns == s->s_now && s->s_lost &&
+		    s->s_engine.e_lost)
+			sim_fail(s, "THAW is OK while LOST");
+	}
+}
+
+void
+sim_oracle_close_app(struct sim *s, const struct sim_app *sa)
+{
+	if (is_holding(sim_state(s)) && counts(s, sa) && !thaw_queued(s, sa))
+		set_lost(s, "an application closed");
+}
+
+void
+sim_oracle_close_daemon(struct sim *s)
+{
+	s->s_daemon_faulty = true;
+	if (sim_state(s) == VSS_ENGINE_HOLDING ||
+	    sim_state(s) == VSS_ENGINE_FS_THAWING)
+		set_lost(s, "the daemon closed");
+}
+
+void
+sim_oracle_write_app(
+    struct sim *s, struct sim_app *sa, const struct vss_engine_msg *em)
+{
+	const struct vss_engine_client *cl = &s->s_clients[sa->sa_slot];
+
+	if (em->em_op == VSS_ENGINE_FREEZE && em->em_status == 0 &&
+	    is_freezing(sim_state(s)) && em->em_id == cl->cl_asked_id)
+		sa->sa_acked = true;
+	if (em->em_status == 0)
+		return;
+	if (em->em_op == VSS_ENGINE_FREEZE && is_holding(sim_state(s)) &&
+	    counts(s, sa) && !thaw_queued(s, sa) &&
+	    em->em_id == sa->sa_last_freeze)
+		set_lost(s, "an application could not stay quiesced");
+	if (em->em_op == VSS_ENGINE_THAW && is_holding(sim_state(s)) &&
+	    cl->cl_counted && cl->cl_freeze == VSS_CLIENT_THAWING &&
+	    em->em_id == cl->cl_asked_id)
+		set_lost(s, "an application failed THAW");
+}
+
+void
+sim_oracle_write_daemon(struct sim *s, const struct vss_engine_msg *em)
+{
+	if (em->em_op == VSS_ENGINE_THAW && em->em_status != 0 &&
+	    is_holding(sim_state(s)))
+		set_lost(s, "the daemon failed THAW");
+}
+
+void
+sim_oracle_read_app(
+    struct sim *s, struct sim_app *sa, const struct vss_engine_msg *em)
+{
+	if (em->em_op == VSS_ENGINE_FREEZE) {
+		if (is_freezing(sim_state(s)) && sim_nfrozen(s) != 0 &&
+		    !s->s_daemon_faulty)
+			sim_fail(s,
+			    "FREEZE reaches an application behind a "
+			    "frozen file system");
+		sa->sa_told = true;
+	}
+	if (em->em_op != VSS_ENGINE_THAW)
+		return;
+	if (!sa->sa_told)
+		sim_fail(s, "THAW to who was never told FREEZE");
+	sa->sa_told = sa->sa_acked = false;
+	sa->sa_last_freeze = 0;
+	if (sim_state(s) == VSS_ENGINE_APPS_RESUMING && sim_nfrozen(s) != 0 &&
+	    !s->s_daemon_faulty)
+		sim_fail(s,
+		    "THAW reaches an application before the file "
+		    "systems");
+}
+
+void
+sim_oracle_read_daemon(struct sim *s, const struct vss_engine_msg *em)
+{
+	struct sim_app *sa;
+
+	if (em->em_op != VSS_ENGINE_FREEZE)
+		return;
+	s->s_daemon_faulty = false;
+	for (sa = s->s_apps; sa < s->s_apps + SIM_APPS; sa++)
+		if (sa->sa_open && sa->sa_told && !sa->sa_acked &&
+		    s->s_clients[sa->sa_slot].cl_part &&
+		    !s->s_clients[sa->sa_slot].cl_stale &&
+		    s->s_clients[sa->sa_slot].cl_freeze == VSS_CLIENT_TOLD)
+			sim_fail(s,
+			    "the daemon is asked before an "
+			    "application has answered");
+}
+
+void
+sim_oracle_channel_lost(struct sim *s)
+{
+	if (is_holding(sim_state(s)))
+		set_lost(s, "channel lost");
+}
+
+void
+sim_oracle_timer(struct sim *s)
+{
+	if (sim_state(s) == VSS_ENGINE_HOLDING &&
+	    s->s_engine.e_limit_ns <= s->s_now)
+		set_lost(s, "hold expired");
+}
+
+void
+sim_oracle_step(struct sim *s)
+{
+	enum vss_engine_state st = sim_state(s);
+	const struct sim_app *sa;
+
+	if (is_freezing(st) && !s->s_engine.e_lost)
+		s->s_lost = false;
+	if (st == VSS_ENGINE_HOLDING && !s->s_engine.e_lost)
+		s->s_lost = false;
+	if (s->s_engine.e_lost != s->s_lost)
+		sim_fail(s,
+		    s->s_lost ? "the hold was broken and is not LOST" :
+				"LOST, and nobody knows why");
+	if (vss_engine_deadline(&s->s_engine) <= s->s_now)
+		sim_fail(s, "a deadline is left behind");
+	if (st != VSS_ENGINE_IDLE && !is_undo(st) &&
+	    vss_engine_deadline(&s->s_engine) == VSS_ENGINE_NEVER)
+		sim_fail(s, "it waits without a deadline");
+	if (st == VSS_ENGINE_IDLE && s->s_daemon_open && !s->s_daemon_faulty &&
+	    sim_nfrozen(s) != 0)
+		sim_fail(s, "a file system is frozen in idle");
+	if (st != VSS_ENGINE_IDLE)
+		return;
+	for (sa = s->s_apps; sa < s->s_apps + SIM_APPS; sa++)
+		if (sa->sa_open && sa->sa_acked &&
+		    s->s_clients[sa->sa_slot].cl_thaw.cn_id == 0)
+			sim_fail(s, "an application stays quiesced in idle");
+}
+
+void
+sim_oracle_end(struct sim *s)
+{
+	const struct sim_request *sr;
+	uint64_t i;
+
+	for (i = 0; i < s->s_nrequests; i++) {
+		sr = &s->s_requests[i];
+		if (sr->sr_read && sr->sr_answerable && !sr->sr_replied &&
+		    !sr->sr_forgotten &&
+		    s->s_now - sr->sr_read_ns > limit(s, sr))
+			sim_fail(s, "a request was never answered");
+	}
+}
