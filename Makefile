@@ -7,6 +7,8 @@ VARIANT= rel
 PREFIX= /usr/local
 DESTDIR=
 TESTS=
+SEED=
+N=
 RUN= MAKE="$(MAKE)" sh mk/run.sh
 
 all: ## build the programs into build/bin (VARIANT=dbg|rel|asan|tsan|cov: build/VARIANT/bin)
@@ -38,6 +40,10 @@ tsan: ## the tests under ThreadSanitizer
 	@$(RUN) tsan WERROR=-Werror tests
 	@/usr/bin/python3 tests/run --variant tsan $(TESTS)
 
+sim: ## the simulator: SEED= replays one run, N= runs fresh ones
+	@$(RUN) $(VARIANT) hv_vss_sim.t
+	@sh mk/sim.sh $(VARIANT) "$(SEED)" "$(N)"
+
 lint: ## format, static analysis, house rules, manual pages
 	@sh tools/setup lint
 	@$(RUN) $(VARIANT) all
@@ -61,4 +67,4 @@ clean: ## remove what was built
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 12
 
-.PHONY: all check unit e2e asan tsan lint format install dist clean help
+.PHONY: all check unit e2e asan tsan sim lint format install dist clean help

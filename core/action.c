@@ -454,7 +454,8 @@ vss_action_BEGIN_HOLD(struct vss_engine *e)
 
 	VSS_FOREACH_APP(cl, e) {
 		ey->ey_napps += cl->cl_counted;
-		ey->ey_nstale += cl->cl_stale && cl->cl_part;
+		/* Asked, and not waited for, whatever it has said since. */
+		ey->ey_nstale += cl->cl_part && !cl->cl_counted;
 	}
 	vss_action_answer(e, e->e_cur, VMBUS_ICMSG_S_OK);
 	e->e_cur = NULL;

@@ -79,8 +79,9 @@ struct sim_app {
 	struct vss_engine_msg sa_todo; /* READ, to be answered; em_op 0: none */
 	uint64_t sa_last_freeze;       /* id of the FREEZE it acknowledged */
 	/* What the oracle needs. */
-	bool sa_told;  /* READ FREEZE, no THAW READ since */
-	bool sa_acked; /* acknowledged it in time, no THAW READ since */
+	bool sa_told;	/* READ FREEZE, no THAW READ since */
+	bool sa_spared; /* it was stale or let go then: not waited for */
+	bool sa_acked;	/* acknowledged it in time, no THAW READ since */
 };
 
 struct sim {
@@ -116,7 +117,7 @@ struct sim {
 	uint64_t s_daemon_next_ns;
 	struct vss_engine_msg s_daemon_todo;
 	bool s_frozen[SIM_FS];
-	uint64_t s_lease_ns; /* the guard thaws then */
+	uint64_t s_lease_ns;  /* the guard thaws then */
 	bool s_daemon_faulty; /* hung, stuck or dead in this freeze */
 
 	/* Oracle. */

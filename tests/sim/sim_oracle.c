@@ -96,14 +96,25 @@ check_hold(struct sim *s)
 	if (sim_nfrozen(s) != SIM_FS)
 		sim_fail(s, "FREEZE is OK with a file system not frozen");
 	for (sa = s->s_apps; sa < s->s_apps + SIM_APPS; sa++)
-		if (sa->sa_open && s->s_clients[sa->sa_slot].cl_part &&
-		    !s->s_clients[sa->sa_slot].cl_stale &&
-		    s->s_clients[sa->sa_slot].cl_freeze != VSS_CLIENT_NONE &&
-		    !sa->sa_acked)
+		if (sa->sa_open && sa->sa_told && !sa->sa_acked &&
+		    !sa->sa_spared)
 			sim_fail(s,
 			    "FREEZE is OK, an application did not say "
 			    "so");
 	s->s_ok_freezes++;
+}
+
+/* It says that every application is at rest: then every one is. */
+static void
+check_all_quiesced(struct sim *s)
+{
+	struct sim_app *sa;
+
+	for (sa = s->s_apps; sa < s->s_apps + SIM_APPS; sa++)
+		if (sa->sa_open && sa->sa_told && !sa->sa_acked)
+			sim_fail(s,
+			    "said to be consistent, and an application "
+			    "did not answer");
 }
 
 void
@@ -134,6 +145,8 @@ sim_oracle_reply(struct sim *s, const struct vss_engine_reply *ey)
 		sim_fail(s, "a failure without a reason");
 	if (ey->ey_status != 0 || sr->sr_negotiate)
 		return;
+	if (sr->sr_op == VSS_WIRE_FREEZE && ey->ey_nstale == 0)
+		check_all_quiesced(s);
 	if (sr->sr_op == VSS_WIRE_FREEZE && ey->ey_answered_ns == s->s_now)
 		check_hold(s);
 	if (sr->sr_op == VSS_WIRE_THAW) {
@@ -171,6 +184,11 @@ sim_oracle_write_app(
 		sa->sa_acked = true;
 	if (em->em_status == 0)
 		return;
+	/* Who refuses in time is not sent THAW. */
+	if (em->em_op == VSS_ENGINE_FREEZE && is_freezing(sim_state(s)) &&
+	    em->em_id == cl->cl_asked_id && cl->cl_freeze == VSS_CLIENT_TOLD &&
+	    vss_client_outstanding(cl))
+		sa->sa_told = false;
 	if (em->em_op == VSS_ENGINE_FREEZE && is_holding(sim_state(s)) &&
 	    counts(s, sa) && !thaw_queued(s, sa) &&
 	    em->em_id == sa->sa_last_freeze)
@@ -189,11 +207,28 @@ sim_oracle_write_daemon(struct sim *s, const struct vss_engine_msg *em)
 		set_lost(s, "the daemon failed THAW");
 }
 
+/* P4: whoever has a lower level has answered, or is not waited for. */
+static void
+check_level(struct sim *s, const struct sim_app *asked)
+{
+	const struct sim_app *sa;
+
+	for (sa = s->s_apps; sa < s->s_apps + SIM_APPS; sa++)
+		if (sa->sa_open && sa != asked && !sa->sa_spared &&
+		    s->s_clients[sa->sa_slot].cl_freeze == VSS_CLIENT_TOLD &&
+		    s->s_clients[sa->sa_slot].cl_level <
+			s->s_clients[asked->sa_slot].cl_level)
+			sim_fail(s,
+			    "FREEZE reaches a level before a lower one "
+			    "has answered");
+}
+
 void
 sim_oracle_read_app(
     struct sim *s, struct sim_app *sa, const struct vss_engine_msg *em)
 {
 	if (em->em_op == VSS_ENGINE_FREEZE) {
+		check_level(s, sa);
 		if (is_freezing(sim_state(s)) && sim_nfrozen(s) != 0 &&
 		    !s->s_daemon_faulty)
 			sim_fail(s,
@@ -224,9 +259,7 @@ sim_oracle_read_daemon(struct sim *s, const struct vss_engine_msg *em)
 	s->s_daemon_faulty = false;
 	for (sa = s->s_apps; sa < s->s_apps + SIM_APPS; sa++)
 		if (sa->sa_open && sa->sa_told && !sa->sa_acked &&
-		    s->s_clients[sa->sa_slot].cl_part &&
-		    !s->s_clients[sa->sa_slot].cl_stale &&
-		    s->s_clients[sa->sa_slot].cl_freeze == VSS_CLIENT_TOLD)
+		    !sa->sa_spared)
 			sim_fail(s,
 			    "the daemon is asked before an "
 			    "application has answered");
@@ -251,8 +284,12 @@ void
 sim_oracle_step(struct sim *s)
 {
 	enum vss_engine_state st = sim_state(s);
-	const struct sim_app *sa;
+	struct sim_app *sa;
 
+	for (sa = s->s_apps; sa < s->s_apps + SIM_APPS; sa++)
+		if (sa->sa_open)
+			sa->sa_spared = s->s_clients[sa->sa_slot].cl_stale ||
+			    (sa->sa_spared && st != VSS_ENGINE_IDLE);
 	if (is_freezing(st) && !s->s_engine.e_lost)
 		s->s_lost = false;
 	if (st == VSS_ENGINE_HOLDING && !s->s_engine.e_lost)

@@ -408,6 +408,34 @@ a_stale_client_that_read_freeze_is_owed_thaw(void **state)
 }
 
 static void
+who_comes_back_too_late_is_still_said_to_be_missing(void **state)
+{
+	uint32_t slow;
+	uint64_t id, xid;
+
+	(void)state;
+	fs = open_fs();
+	app = open_app();
+	(void)send(H_CHECK);
+	id = get(app, CHECK);
+	tick(10 * S);
+	assert_fail(last_xid);
+	(void)send(H_CHECK);
+	tick(10 * S);
+	assert_fail(last_xid);
+	slow = open_app();
+	xid = send(H_FREEZE);
+	(void)get(app, FREEZE);
+	assert_int_equal(put(app, CHECK, id, 0), 0);
+	assert_false(clients[app].cl_stale);
+	answer(slow, FREEZE, 0);
+	answer(fs, FREEZE, 0);
+	assert_ok(xid);
+	assert_int_equal(last_reply.ey_napps, 1);
+	assert_int_equal(last_reply.ey_nstale, 1);
+}
+
+static void
 a_stale_clients_refusal_before_its_levels_end_counts(void **state)
 {
 	uint32_t slow;
@@ -586,6 +614,7 @@ main(void)
 		T(an_answer_in_between_keeps_a_client_from_being_stale),
 		T(a_stale_client_comes_back_by_answering),
 		T(a_stale_client_that_read_freeze_is_owed_thaw),
+		T(who_comes_back_too_late_is_still_said_to_be_missing),
 		T(a_stale_clients_refusal_before_its_levels_end_counts),
 		T(a_stale_client_that_closes_in_the_hold_breaks_nothing),
 		T(besteffort_lets_silent_applications_go_at_once),
