@@ -1,7 +1,7 @@
 # Unit tests: t_FILE.c tests the source FILE.c, one to one.  Add its name here;
 # it is linked with cmocka and the archives below.
 
-UNIT_ARCHIVES= plan.a ctl.a core.a common.a
+UNIT_ARCHIVES= emulink.a plan.a ctl.a core.a common.a
 UNIT_LIBS= $(PLAN_LIBS)
 UNIT_TESTS+=
 UNIT_TESTS+= t_conf.t t_report.t
@@ -9,5 +9,5 @@ UNIT_TESTS+= t_stage.t
 UNIT_TESTS+= t_client.t
 UNIT_TESTS+= t_engine.t
 UNIT_TESTS+= t_ctl_work.t
-UNIT_TESTS+= t_icmsg.t t_ring.t t_ring_peer.t t_trace.t t_vss_wire.t
+UNIT_TESTS+= t_emulink.t t_icmsg.t t_ring.t t_ring_peer.t t_trace.t t_vss_wire.t
 $(UNIT_TESTS): $(UNIT_ARCHIVES)
