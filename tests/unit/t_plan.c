@@ -1,0 +1,463 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * The plan on recorded machines.  Each is a file of data/plan/, which says what
+ * there is to see and what the plan must be, a line each:
+ *
+ *	mount LINE		of /proc/self/mountinfo
+ *	file PATH TEXT		below the recorded root
+ *	link PATH TARGET
+ *	dir PATH
+ *	fifo PATH
+ *	exclude GLOB
+ *	strict
+ *	freeze LEVEL POINT | part of the reason	(the plan, in its order)
+ *	sync - POINT | ..., veto - POINT | ..., leave - POINT | ...
+ *	works | refused TEXT	whether a backup would work, or part of why not
+ *
+ * The trees are made below a temporary directory.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <sys/stat.h>
+
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "plan.h"
+
+#define LINES_MAX 128
+
+struct machine {
+	char ma_root[64];
+	char *ma_lines[LINES_MAX]; /* what is expected */
+	unsigned int ma_nlines;
+	char *ma_verdict;
+	const char *ma_exclude[LINES_MAX];
+	struct plan_policy ma_policy;
+	char *ma_text; /* the whole file, which the rest points into */
+};
+
+/* PATH below the root, with the directories above it. */
+static void
+make_path(const struct machine *ma, const char *path, char *full, size_t len)
+{
+	assert_true(snprintf(full, len, "%s/%s", ma->ma_root, path) < (int)len);
+	for (char *p = full + strlen(ma->ma_root) + 1; *p != '\0'; p++)
+		if (*p == '/') {
+			*p = '\0';
+			(void)mkdir(full, 0700);
+			*p = '/';
+		}
+}
+
+static void
+append(const struct machine *ma, const char *path, const char *text)
+{
+	char full[PATH_MAX];
+	FILE *f;
+
+	make_path(ma, path, full, sizeof(full));
+	f = fopen(full, "ae");
+	assert_non_null(f);
+	(void)fprintf(f, "%s\n", text);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void
+make_other(const struct machine *ma, const char *word, const char *path,
+    const char *rest)
+{
+	char full[PATH_MAX];
+
+	make_path(ma, path, full, sizeof(full));
+	if (strcmp(word, "link") == 0)
+		assert_int_equal(symlink(rest, full), 0);
+	else if (strcmp(word, "dir") == 0)
+		assert_int_equal(mkdir(full, 0700), 0);
+	else
+		assert_int_equal(mkfifo(full, 0600), 0);
+}
+
+/* One line of a machine's file; it is cut up in place. */
+static void
+take_line(struct machine *ma, char *line)
+{
+	char *whole = line, *word = strsep(&line, " "), *path;
+
+	if (line == NULL && strcmp(word, "works") != 0 &&
+	    strcmp(word, "strict") != 0)
+		return;
+	if (strcmp(word, "mount") == 0)
+		append(ma, "proc/self/mountinfo", line);
+	else if (strcmp(word, "strict") == 0)
+		ma->ma_policy.pp_strict = true;
+	else if (strcmp(word, "exclude") == 0)
+		ma->ma_exclude[ma->ma_policy.pp_nexclude++] = line;
+	else if (strcmp(word, "works") == 0)
+		ma->ma_verdict = word;
+	else if (strcmp(word, "refused") == 0)
+		ma->ma_verdict = line;
+	else if (strcmp(word, "file") == 0) {
+		path = strsep(&line, " ");
+		append(ma, path, line == NULL ? "" : line);
+	} else if (strcmp(word, "link") == 0 || strcmp(word, "dir") == 0 ||
+	    strcmp(word, "fifo") == 0) {
+		path = strsep(&line, " ");
+		make_other(ma, word, path, line);
+	} else if (word[0] != '#') {
+		line[-1] = ' ';
+		assert_true(ma->ma_nlines < LINES_MAX);
+		ma->ma_lines[ma->ma_nlines++] = whole;
+	}
+}
+
+static void
+load(struct machine *ma, const char *name)
+{
+	char path[PATH_MAX], *rest, *line;
+	size_t len = 0;
+	FILE *f;
+
+	/* The data is beside this file. */
+	(void)snprintf(path, sizeof(path), "%.*sdata/plan/%s",
+	    (int)(strlen(__FILE__) - strlen("t_plan.c")), __FILE__, name);
+	f = fopen(path, "re");
+	if (f == NULL)
+		fail_msg("%s: absent", path);
+	assert_true(getdelim(&ma->ma_text, &len, '\0', f) > 0);
+	(void)fclose(f);
+	(void)snprintf(ma->ma_root, sizeof(ma->ma_root), "/tmp/t_plan.XXXXXX");
+	assert_non_null(mkdtemp(ma->ma_root));
+	ma->ma_policy.pp_exclude = ma->ma_exclude;
+	ma->ma_policy.pp_root = ma->ma_root;
+	append(ma, "proc/empty", "");
+	rest = ma->ma_text;
+	while ((line = strsep(&rest, "\n")) != NULL)
+		take_line(ma, line);
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return (remove(path));
+}
+
+static void
+unload(struct machine *ma)
+{
+	(void)nftw(ma->ma_root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(ma->ma_text);
+}
+
+/* "ACTION LEVEL POINT | part of the reason" against a line of the plan. */
+static void
+compare_line(const char *name, const char *want, const struct plan_line *pl)
+{
+	char have[PATH_MAX], level[16];
+	const char *bar = strstr(want, " | ");
+
+	if (bar == NULL)
+		fail_msg("%s: '%s': not understood", name, want);
+	(void)snprintf(level, sizeof(level), "%u", pl->pl_level);
+	(void)snprintf(have, sizeof(have), "%s %s %s",
+	    plan_action_name(pl->pl_action),
+	    pl->pl_action == PLAN_FREEZE ? level : "-", pl->pl_point);
+	if (strlen(have) != (size_t)(bar - want) ||
+	    strncmp(have, want, strlen(have)) != 0 ||
+	    strstr(pl->pl_reason, bar + 3) == NULL)
+		fail_msg("%s:\n  want %s\n  have %s | %s", name, want, have,
+		    pl->pl_reason);
+}
+
+static void
+compare(const char *name, const struct machine *ma, const struct plan *pn)
+{
+	for (size_t i = 0; i < pn->pn_nlines && i < ma->ma_nlines; i++)
+		compare_line(name, ma->ma_lines[i], &pn->pn_lines[i]);
+	assert_int_equal(pn->pn_nlines, ma->ma_nlines);
+	assert_non_null(ma->ma_verdict);
+	if (strcmp(ma->ma_verdict, "works") == 0) {
+		if (pn->pn_veto != NULL)
+			fail_msg("%s: refused: %s", name, pn->pn_veto);
+	} else if (pn->pn_veto == NULL ||
+	    strstr(pn->pn_veto, ma->ma_verdict) == NULL)
+		fail_msg("%s: refused with '%s', not '%s'", name,
+		    ma->ma_verdict, pn->pn_veto);
+}
+
+static void
+try(const char *name)
+{
+	struct machine ma = { .ma_nlines = 0 };
+	char err[256] = "";
+	struct plan pn;
+
+	load(&ma, name);
+	if (plan_make(&pn, &ma.ma_policy, err, sizeof(err)) != 0)
+		fail_msg("%s: %s", name, err);
+	compare(name, &ma, &pn);
+	plan_free(&pn);
+	unload(&ma);
+}
+
+static void
+a_plain_server_freezes_its_disks_and_flushes_its_boot_partition(void **state)
+{
+	(void)state;
+	try("server");
+}
+
+static void
+logical_volumes_on_one_disk_are_frozen_at_once(void **state)
+{
+	(void)state;
+	try("lvm");
+}
+
+static void
+raid_and_encryption_beneath_do_not_matter(void **state)
+{
+	(void)state;
+	try("raid");
+}
+
+static void
+an_overlay_goes_with_the_file_system_of_its_upper_layer(void **state)
+{
+	(void)state;
+	try("containers");
+}
+
+static void
+an_overlay_whose_upper_layer_cannot_be_seen_is_a_veto(void **state)
+{
+	(void)state;
+	try("inside-container");
+}
+
+static void
+snaps_are_read_only(void **state)
+{
+	(void)state;
+	try("snaps");
+}
+
+static void
+subvolumes_are_one_file_system(void **state)
+{
+	(void)state;
+	try("btrfs");
+}
+
+static void
+bound_files_and_sockets_are_not_opened(void **state)
+{
+	(void)state;
+	try("binds");
+}
+
+static void
+a_file_system_bound_only_to_a_fifo_is_a_veto(void **state)
+{
+	(void)state;
+	try("fifo");
+}
+
+static void
+images_are_frozen_before_what_they_lie_on(void **state)
+{
+	(void)state;
+	try("images");
+}
+
+static void
+images_are_found_through_partitions_and_mappings(void **state)
+{
+	(void)state;
+	try("deep");
+}
+
+static void
+without_sys_loop_devices_go_in_the_reverse_order_of_mounting(void **state)
+{
+	(void)state;
+	try("nosys");
+}
+
+static void
+an_image_that_cannot_be_located_goes_first(void **state)
+{
+	(void)state;
+	try("lost-image");
+}
+
+static void
+images_that_lie_on_each_other_are_a_veto(void **state)
+{
+	(void)state;
+	try("circle");
+}
+
+static void
+network_and_fuse_are_left_alone(void **state)
+{
+	(void)state;
+	try("network");
+}
+
+static void
+what_lies_behind_a_network_mount_is_not_opened(void **state)
+{
+	(void)state;
+	try("detour");
+}
+
+static void
+a_hidden_mount_is_opened_elsewhere_or_is_a_veto(void **state)
+{
+	(void)state;
+	try("hidden");
+}
+
+static void
+read_only_is_what_the_superblock_says(void **state)
+{
+	(void)state;
+	try("readonly");
+}
+
+static void
+an_unknown_type_is_a_veto_that_says_what_allows_it(void **state)
+{
+	(void)state;
+	try("unknown");
+}
+
+static void
+an_unknown_type_can_be_excluded(void **state)
+{
+	(void)state;
+	try("excluded");
+}
+
+static void
+the_strict_policy_wants_everything_frozen(void **state)
+{
+	(void)state;
+	try("strict");
+}
+
+static void
+nothing_to_freeze_on_a_machine_with_disks_is_a_veto(void **state)
+{
+	(void)state;
+	try("nothing");
+}
+
+static void
+nothing_to_freeze_where_disks_are_not_mounted_is_a_veto(void **state)
+{
+	(void)state;
+	try("unmounted");
+}
+
+static void
+nothing_to_freeze_on_a_machine_without_disks_works(void **state)
+{
+	(void)state;
+	try("diskless");
+}
+
+static void
+escapes_in_mount_points_are_undone(void **state)
+{
+	(void)state;
+	try("escapes");
+}
+
+static void
+a_root_that_is_no_mount_point_is_understood(void **state)
+{
+	(void)state;
+	try("chroot");
+}
+
+static void
+a_missing_mount_table_is_an_error_with_its_path(void **state)
+{
+	struct plan_policy pp = { .pp_root = "/nonexistent" };
+	char err[256] = "";
+	struct plan pn;
+
+	(void)state;
+	assert_int_not_equal(plan_make(&pn, &pp, err, sizeof(err)), 0);
+	assert_non_null(strstr(err, "/nonexistent/proc/self/mountinfo"));
+	assert_null(pn.pn_lines);
+	plan_free(&pn);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    a_plain_server_freezes_its_disks_and_flushes_its_boot_partition),
+		cmocka_unit_test(
+		    logical_volumes_on_one_disk_are_frozen_at_once),
+		cmocka_unit_test(raid_and_encryption_beneath_do_not_matter),
+		cmocka_unit_test(
+		    an_overlay_goes_with_the_file_system_of_its_upper_layer),
+		cmocka_unit_test(
+		    an_overlay_whose_upper_layer_cannot_be_seen_is_a_veto),
+		cmocka_unit_test(snaps_are_read_only),
+		cmocka_unit_test(subvolumes_are_one_file_system),
+		cmocka_unit_test(bound_files_and_sockets_are_not_opened),
+		cmocka_unit_test(a_file_system_bound_only_to_a_fifo_is_a_veto),
+		cmocka_unit_test(images_are_frozen_before_what_they_lie_on),
+		cmocka_unit_test(
+		    images_are_found_through_partitions_and_mappings),
+		cmocka_unit_test(
+		    without_sys_loop_devices_go_in_the_reverse_order_of_mounting),
+		cmocka_unit_test(an_image_that_cannot_be_located_goes_first),
+		cmocka_unit_test(images_that_lie_on_each_other_are_a_veto),
+		cmocka_unit_test(network_and_fuse_are_left_alone),
+		cmocka_unit_test(
+		    what_lies_behind_a_network_mount_is_not_opened),
+		cmocka_unit_test(
+		    a_hidden_mount_is_opened_elsewhere_or_is_a_veto),
+		cmocka_unit_test(read_only_is_what_the_superblock_says),
+		cmocka_unit_test(
+		    an_unknown_type_is_a_veto_that_says_what_allows_it),
+		cmocka_unit_test(an_unknown_type_can_be_excluded),
+		cmocka_unit_test(the_strict_policy_wants_everything_frozen),
+		cmocka_unit_test(
+		    nothing_to_freeze_on_a_machine_with_disks_is_a_veto),
+		cmocka_unit_test(
+		    nothing_to_freeze_where_disks_are_not_mounted_is_a_veto),
+		cmocka_unit_test(
+		    nothing_to_freeze_on_a_machine_without_disks_works),
+		cmocka_unit_test(escapes_in_mount_points_are_undone),
+		cmocka_unit_test(a_root_that_is_no_mount_point_is_understood),
+		cmocka_unit_test(
+		    a_missing_mount_table_is_an_error_with_its_path),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
