@@ -122,6 +122,7 @@ struct sim {
 
 	/* Oracle. */
 	bool s_lost;
+	enum vss_engine_state s_before; /* the step */
 	uint64_t s_checkpoints, s_ok_freezes, s_ok_thaws, s_losses;
 };
 

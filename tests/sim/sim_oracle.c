@@ -290,10 +290,9 @@ sim_oracle_step(struct sim *s)
 		if (sa->sa_open)
 			sa->sa_spared = s->s_clients[sa->sa_slot].cl_stale ||
 			    (sa->sa_spared && st != VSS_ENGINE_IDLE);
-	if (is_freezing(st) && !s->s_engine.e_lost)
+	if (is_freezing(st) && !is_freezing(s->s_before))
 		s->s_lost = false;
-	if (st == VSS_ENGINE_HOLDING && !s->s_engine.e_lost)
-		s->s_lost = false;
+	s->s_before = st;
 	if (s->s_engine.e_lost != s->s_lost)
 		sim_fail(s,
 		    s->s_lost ? "the hold was broken and is not LOST" :
