@@ -338,10 +338,7 @@ why_frozen(struct making *mk, unsigned int fs)
 			""));
 	}
 	if (fy->fy_ground == FS_GROUND_UNSEEN)
-		return (text(mk,
-		    "written to (what is below %s is not to be "
-		    "seen in /sys)",
-		    standing_for(mk, fs)->fm_source));
+		return ("written to; /sys does not show what it lies on");
 	return ("written to");
 }
 

@@ -1,0 +1,144 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/* What hv_vss_daemon --check prints, and its exit status. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <sys/stat.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static const char two_disks[] =
+    "24 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
+    "25 24 8:17 / /srv rw,relatime - xfs /dev/sdb1 rw\n"
+    "26 24 0:41 / /run rw,relatime - tmpfs tmpfs rw\n";
+
+static const char unknown_type[] =
+    "24 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
+    "25 24 8:17 / /new rw,relatime - newfs /dev/sdb1 rw\n";
+
+static const char strange_name[] =
+    "24 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
+    "25 24 8:17 / /a\\012b rw,relatime - xfs /dev/sdb1 rw\n";
+
+static const char long_name[] =
+    "24 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
+    "25 24 0:41 / /a/path/that/is/longer/than/its/column rw - tmpfs t rw\n";
+
+static char out_text[4096];
+static char err_text[4096];
+
+/* Runs it on a mount table, or without one; fills out_text and err_text. */
+static int
+run(const char *mountinfo)
+{
+	char root[] = "/tmp/t_check.XXXXXX", path[256];
+	struct plan_policy pp = { .pp_root = root };
+	FILE *out, *err, *f;
+	int status;
+
+	assert_non_null(mkdtemp(root));
+	(void)snprintf(path, sizeof(path), "%s/proc", root);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)strcat(path, "/self");
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)strcat(path, "/mountinfo");
+	if (mountinfo != NULL) {
+		f = fopen(path, "we");
+		assert_non_null(f);
+		(void)fputs(mountinfo, f);
+		assert_int_equal(fclose(f), 0);
+	}
+	out_text[0] = err_text[0] = '\0';
+	out = fmemopen(out_text, sizeof(out_text), "w");
+	err = fmemopen(err_text, sizeof(err_text), "w");
+	status = check_print(&pp, out, err);
+	(void)fclose(out);
+	(void)fclose(err);
+	(void)unlink(path);
+	for (int i = 0; i < 3; i++) {
+		(void)rmdir(path);
+		*strrchr(path, '/') = '\0';
+	}
+	return (status);
+}
+
+static void
+a_plan_that_works_says_how_much_is_frozen(void **state)
+{
+	(void)state;
+	assert_int_equal(run(two_disks), 0);
+	assert_string_equal(out_text,
+	    "freeze  /     ext4   /dev/sda1  written to; /sys does not "
+	    "show what it lies on\n"
+	    "freeze  /srv  xfs    /dev/sdb1  written to; /sys does not "
+	    "show what it lies on\n"
+	    "leave   /run  tmpfs  tmpfs      in memory, keeps nothing\n"
+	    "A backup would work: 2 frozen, 0 flushed, 1 left alone.\n");
+}
+
+static void
+a_plan_that_is_refused_ends_with_the_remedy_and_status_1(void **state)
+{
+	(void)state;
+	assert_int_equal(run(unknown_type), 1);
+	assert_non_null(strstr(out_text,
+	    "\nA backup would be refused: /new: it is not known whether newfs "
+	    "can be frozen; leave it out with exclude=/new\n"));
+}
+
+static void
+what_is_not_printable_is_a_question_mark(void **state)
+{
+	(void)state;
+	assert_int_equal(run(strange_name), 0);
+	assert_non_null(strstr(out_text, "freeze  /a?b  xfs   /dev/sdb1  "));
+}
+
+static void
+a_long_mount_point_keeps_its_distance(void **state)
+{
+	(void)state;
+	assert_int_equal(run(long_name), 0);
+	assert_non_null(strstr(
+	    out_text, "/a/path/that/is/longer/than/its/column  tmpfs  "));
+}
+
+static void
+without_a_mount_table_there_is_one_line_and_status_1(void **state)
+{
+	(void)state;
+	assert_int_equal(run(NULL), 1);
+	assert_string_equal(out_text, "");
+	assert_non_null(strstr(err_text, "mountinfo: cannot be read: "));
+	assert_ptr_equal(strchr(err_text, '\n'), strrchr(err_text, '\n'));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_plan_that_works_says_how_much_is_frozen),
+		cmocka_unit_test(
+		    a_plan_that_is_refused_ends_with_the_remedy_and_status_1),
+		cmocka_unit_test(what_is_not_printable_is_a_question_mark),
+		cmocka_unit_test(a_long_mount_point_keeps_its_distance),
+		cmocka_unit_test(
+		    without_a_mount_table_there_is_one_line_and_status_1),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
