@@ -417,6 +417,7 @@ run_checkpoint(struct host *ho, const char *cmd)
 static void
 run_collect(struct host *ho)
 {
+	run_requests(ho);
 	while (!run_over(ho) && ho->ho_first < ho->ho_nreqs)
 		run_pump(ho, RUN_NEVER);
 }
