@@ -7,3 +7,11 @@ PLAN_OBJS= $(PLAN_SRCS:.c=.o)
 PLAN_LIBS= -lmount
 plan.a: $(PLAN_OBJS)
 	rm -f $@ && $(AR) rcs $@ $(PLAN_OBJS)
+
+DAEMON_SRCS= hv_vss_daemon.c dm_device.c dm_txn.c dm_undo.c dm_helpers.c \
+	dm_record.c dm_recover.c dm_report.c
+DAEMON_OBJS= $(DAEMON_SRCS:.c=.o) frz_msg.o frz_fs.o
+PROGS+= $(OUT)/bin/hv_vss_daemon
+$(OUT)/bin/hv_vss_daemon: $(DAEMON_OBJS) plan.a core.a common.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $(DAEMON_OBJS) plan.a common.a core.a \
+	    $(PLAN_LIBS)

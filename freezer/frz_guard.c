@@ -113,8 +113,7 @@ gd_thaw(struct gd *gd, uint32_t i)
 	error = frz_fs_thaw(gd->gd_fd[i]);
 	if (error == EINVAL && state == FRZ_FREEZING && !ended)
 		return;
-	if (error != 0)
-		frz_slot_failed(fs, FRZ_STEP_THAW, error);
+	frz_slot_failed(fs, FRZ_STEP_THAW, error);
 	if (error != 0 && error != EINVAL)
 		return;
 	atomic_store(&fs->fs_end_ns[FRZ_STEP_THAW], frz_now_ns());

@@ -446,6 +446,8 @@ wk_start(struct wk *wk, const struct frz_msg *fm)
 
 	if (wk_busy(wk))
 		return (EBUSY);
+	if (wk->wk_count == 0)
+		wk->wk_gen = fm->fm_gen;
 	if (fm->fm_gen != wk->wk_gen || fm->fm_count != wk->wk_count)
 		return (EINVAL);
 	if (fm->fm_op == FRZ_FREEZE) {

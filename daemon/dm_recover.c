@@ -1,0 +1,353 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * Thaws what an earlier run left frozen, by its record, or everything.
+ *
+ * The worker does it, as in a transaction, but with FRZ_F_FORCE: what it did
+ * not freeze itself is thawed too, and what is not frozen is no error.  The
+ * earlier run's freezer may still be within a freeze and complete it after the
+ * thaw, so it is killed, waited for, and what it left is thawed once more.
+ */
+
+#include <sys/syscall.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dm.h"
+
+#define DM_OPEN_NS	 (2 * DM_NS_PER_S)
+#define DM_START_WAIT_NS (5 * DM_NS_PER_S)
+#define DM_ALL_WAIT_NS	 (60 * DM_NS_PER_S)
+
+/* The mounts to be thawed.  Large, and used by one thread. */
+static struct dm_record dm_list;
+
+/* Sends an order and waits for its DONE; its errno, or why there is none. */
+static int
+dm_recover_order(struct dm *dm, struct frz_msg *fm, uint64_t limit_ns)
+{
+	struct dm_helper *dh = &dm->dm_helper[DM_WORKER];
+	uint64_t end = frz_now_ns() + limit_ns, now;
+	struct pollfd pfd = { dh->dh_ctl, POLLIN, 0 };
+	uint32_t op = fm->fm_op;
+	struct frz_fds ff;
+	int error;
+
+	error = dm_helpers_order(dm, DM_WORKER, fm, DM_NEVER);
+	while (error == 0) {
+		now = frz_now_ns();
+		if (now >= end)
+			return (ETIMEDOUT);
+		(void)poll(&pfd, 1, (int)((end - now) / DM_NS_PER_MS) + 1);
+		error = frz_recv(dh->dh_ctl, fm, &ff);
+		if (error == EAGAIN) {
+			error = 0;
+			continue;
+		}
+		if (error != 0)
+			break;
+		frz_fds_close(&ff);
+		if (fm->fm_op == FRZ_DONE && fm->fm_of == op) {
+			dh->dh_due = 0;
+			return (fm->fm_errno);
+		}
+	}
+	return (error);
+}
+
+/* Undoes mountinfo's octal escapes, in place. */
+static void
+dm_recover_unescape(char *s)
+{
+	char *to = s;
+
+	for (; *s != '\0'; to++)
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' &&
+		    s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
+			*to = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 +
+			    (s[3] - '0'));
+			s += 4;
+		} else
+			*to = *s++;
+	*to = '\0';
+}
+
+struct dm_mount {
+	unsigned long long dm_id;
+	unsigned dm_major;
+	unsigned dm_minor;
+	char dm_point[FRZ_PATH_MAX * 4];
+	char dm_type[64];
+	char dm_source[256];
+};
+
+/* One line of mountinfo; false if it has another form. */
+static bool
+dm_recover_parse(const char *line, struct dm_mount *m)
+{
+	const char *dash = strstr(line, " - ");
+
+	if (dash == NULL ||
+	    sscanf(line, "%llu %*u %u:%u %*s %4095s", &m->dm_id, &m->dm_major,
+		&m->dm_minor, m->dm_point) != 4 ||
+	    sscanf(dash, " - %63s %255s", m->dm_type, m->dm_source) != 2)
+		return (false);
+	dm_recover_unescape(m->dm_point);
+	/* With its NUL in the first FRZ_PATH_MAX bytes. */
+	return (strlen(m->dm_point) < FRZ_PATH_MAX);
+}
+
+/* What opening may hang or act on is not what we froze. */
+static bool
+dm_recover_local(const struct dm_mount *m)
+{
+	return (m->dm_source[0] == '/' && strncmp(m->dm_type, "fuse", 4) != 0 &&
+	    strcmp(m->dm_type, "squashfs") != 0 &&
+	    strcmp(m->dm_type, "iso9660") != 0);
+}
+
+/* Every local file system, once. */
+static void
+dm_recover_list_all(struct dm_record *rc)
+{
+	struct dm_mount m;
+	struct dm_record_fs *rf;
+	char *line = NULL;
+	size_t cap = 0;
+	uint32_t i;
+	FILE *fp;
+
+	memset(rc, 0, sizeof(*rc));
+	fp = fopen("/proc/self/mountinfo", "re");
+	if (fp == NULL)
+		return;
+	while (rc->rc_nfs < FRZ_FS_MAX && getline(&line, &cap, fp) != -1) {
+		if (!dm_recover_parse(line, &m) || !dm_recover_local(&m))
+			continue;
+		for (i = 0; i < rc->rc_nfs; i++)
+			if (rc->rc_fs[i].rf_major == m.dm_major &&
+			    rc->rc_fs[i].rf_minor == m.dm_minor)
+				break;
+		if (i < rc->rc_nfs)
+			continue;
+		rf = &rc->rc_fs[rc->rc_nfs++];
+		rf->rf_major = m.dm_major;
+		rf->rf_minor = m.dm_minor;
+		rf->rf_ours = true;
+		memcpy(rf->rf_point, m.dm_point, sizeof(rf->rf_point));
+	}
+	free(line);
+	fclose(fp);
+}
+
+/* Where a recorded file system is mounted now: there, or elsewhere. */
+static bool
+dm_recover_find(const struct dm_record_fs *rf, struct dm_fs *df, char *point)
+{
+	struct dm_mount m;
+	char *line = NULL;
+	size_t cap = 0;
+	bool found = false, same = false;
+	FILE *fp;
+
+	fp = fopen("/proc/self/mountinfo", "re");
+	if (fp == NULL)
+		return (false);
+	while (!same && getline(&line, &cap, fp) != -1) {
+		if (!dm_recover_parse(line, &m) || m.dm_major != rf->rf_major ||
+		    m.dm_minor != rf->rf_minor)
+			continue;
+		same = strcmp(m.dm_point, rf->rf_point) == 0;
+		if (found && !same)
+			continue;
+		found = true;
+		df->df_mnt_id = m.dm_id;
+		memcpy(point, m.dm_point, FRZ_PATH_MAX);
+	}
+	free(line);
+	fclose(fp);
+	df->df_major = rf->rf_major;
+	df->df_minor = rf->rf_minor;
+	/* Unnamed devices (btrfs) have other numbers in each subvolume. */
+	df->df_flags = rf->rf_major == 0 ? FRZ_F_ANY_DEV : 0;
+	return (found);
+}
+
+/* Opens what is on the list; those that cannot be are reported. */
+static void
+dm_recover_open(struct dm *dm, const struct dm_record *rc)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+	struct dm_fs df;
+	struct frz_msg fm;
+	uint32_t i;
+	int error;
+
+	for (i = 0; i < rc->rc_nfs; i++) {
+		memset(&fm, 0, sizeof(fm));
+		memset(&df, 0, sizeof(df));
+		if (!dm_recover_find(&rc->rc_fs[i], &df, fm.fm_path)) {
+			report(REPORT_ERROR,
+			    "%s: may be frozen, and is not mounted any more "
+			    "(mount device %u:%u, then hv_vss_daemon "
+			    "--thaw-all --force)",
+			    rc->rc_fs[i].rf_point, rc->rc_fs[i].rf_major,
+			    rc->rc_fs[i].rf_minor);
+			continue;
+		}
+		fm.fm_op = FRZ_OPEN;
+		fm.fm_index = tx->tx_nfs;
+		fm.fm_mnt_id = df.df_mnt_id;
+		fm.fm_major = df.df_major;
+		fm.fm_minor = df.df_minor;
+		fm.fm_flags = df.df_flags;
+		error = dm_recover_order(dm, &fm, DM_OPEN_NS);
+		if (error == 0) {
+			df.df_point = rc->rc_fs[i].rf_point;
+			tx->tx_fs[tx->tx_nfs++] = df;
+		} else
+			report(REPORT_ERROR, "%s: open: %s",
+			    rc->rc_fs[i].rf_point, strerror(error));
+	}
+}
+
+/* Thaws what is on the list; an errno, ETIMEDOUT if a thaw does not return. */
+static int
+dm_recover_pass(struct dm *dm, const struct dm_record *rc, uint64_t limit_ns)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+	struct frz_msg fm;
+	uint32_t i;
+	int error;
+
+	tx->tx_gen++;
+	tx->tx_nfs = 0;
+	frz_page_begin(dm->dm_page, tx->tx_gen, rc->rc_nfs);
+	dm_recover_open(dm, rc);
+	memset(&fm, 0, sizeof(fm));
+	fm.fm_op = FRZ_THAW;
+	fm.fm_flags = FRZ_F_FORCE;
+	error = dm_recover_order(dm, &fm, limit_ns);
+	for (i = 0; i < tx->tx_nfs; i++)
+		report(atomic_load(&dm->dm_page->pg_slots[i].fs_state) ==
+			    FRZ_THAWED ?
+			REPORT_NOTICE :
+			REPORT_ERROR,
+		    "%s: %s", tx->tx_fs[i].df_point,
+		    atomic_load(&dm->dm_page->pg_slots[i].fs_state) ==
+			    FRZ_THAWED ?
+			"not frozen any more" :
+			"its thaw has not returned");
+	if (error != 0)
+		return (error);
+	memset(&fm, 0, sizeof(fm));
+	fm.fm_op = FRZ_RELEASE;
+	error = dm_recover_order(dm, &fm, DM_OPEN_NS);
+	/* The guard was given the same descriptors, and thaws nothing now. */
+	memset(&fm, 0, sizeof(fm));
+	fm.fm_op = FRZ_RELEASE;
+	if (dm_helpers_alive(dm, DM_GUARD))
+		(void)dm_helpers_order(dm, DM_GUARD, &fm, DM_NEVER);
+	return (error);
+}
+
+/* Waits until a process has ended. */
+static bool
+dm_recover_ended(int pidfd, uint64_t limit_ns)
+{
+	struct pollfd pfd = { pidfd, POLLIN, 0 };
+
+	return (poll(&pfd, 1, (int)(limit_ns / DM_NS_PER_MS)) == 1);
+}
+
+static void
+dm_recover_veto(struct dm *dm, const struct dm_record *rc)
+{
+	snprintf(dm->dm_veto, sizeof(dm->dm_veto),
+	    "%.120s: an earlier freeze or thaw of it has not returned from "
+	    "the kernel",
+	    rc->rc_fs[0].rf_point);
+	report(REPORT_ERROR, "%s", dm->dm_veto);
+}
+
+void
+dm_recover_start(struct dm *dm)
+{
+	struct dm_record *rc = &dm_list;
+
+	if (!dm_record_read(dm, rc)) {
+		dm_record_clear(dm);
+		return;
+	}
+	report(REPORT_WARNING,
+	    "an earlier run may have left %u file systems frozen; thawing",
+	    rc->rc_nfs);
+	dm->dm_old = dm_record_freezer(rc);
+	if (dm->dm_old != -1)
+		(void)syscall(
+		    SYS_pidfd_send_signal, dm->dm_old, SIGKILL, NULL, 0);
+	if (dm_recover_pass(dm, rc, DM_START_WAIT_NS) != 0) {
+		dm_recover_veto(dm, rc);
+		return;
+	}
+	if (dm->dm_old == -1)
+		dm_record_clear(dm);
+	else if (dm_recover_ended(dm->dm_old, DM_START_WAIT_NS))
+		dm_recover_again(dm);
+	else
+		dm_recover_veto(dm, rc);
+}
+
+void
+dm_recover_again(struct dm *dm)
+{
+	struct dm_record *rc = &dm_list;
+
+	(void)close(dm->dm_old);
+	dm->dm_old = -1;
+	if (dm_record_read(dm, rc) &&
+	    dm_recover_pass(dm, rc, DM_START_WAIT_NS) != 0) {
+		dm_recover_veto(dm, rc);
+		return;
+	}
+	dm->dm_veto[0] = '\0';
+	dm_record_clear(dm);
+}
+
+int
+dm_recover_all(struct dm *dm, bool force)
+{
+	struct dm_record *rc = &dm_list;
+	uint64_t end = frz_now_ns() + DM_ALL_WAIT_NS;
+	int error, pidfd = -1;
+
+	if (dm_record_read(dm, rc))
+		pidfd = dm_record_freezer(rc);
+	else if (!force) {
+		report(REPORT_NOTICE,
+		    "the record names nothing that is frozen "
+		    "(--force thaws everything)");
+		return (0);
+	}
+	if (force)
+		dm_recover_list_all(rc);
+	error = dm_recover_pass(dm, rc, DM_ALL_WAIT_NS);
+	/* A freezer that is still within a freeze completes it after that. */
+	while (error == 0 && pidfd != -1 && frz_now_ns() < end) {
+		if (!dm_recover_ended(pidfd, DM_NS_PER_S))
+			continue;
+		(void)close(pidfd);
+		pidfd = -1;
+		error = dm_recover_pass(dm, rc, DM_ALL_WAIT_NS);
+	}
+	return (error == 0 && pidfd == -1 ? 0 : 1);
+}

@@ -1,0 +1,234 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * What the administrator is told: why a backup was refused and what to do about
+ * it, which mounts hang, how long each step took; and the way of a foreground
+ * daemon's output.
+ */
+
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dm.h"
+
+static const char *const dm_step_name[FRZ_NSTEPS] = {
+	[FRZ_STEP_FLUSH] = "flush",
+	[FRZ_STEP_FREEZE] = "freeze",
+	[FRZ_STEP_THAW] = "thaw",
+};
+
+/* What to do, by what failed. */
+static const struct {
+	const char *rm_what;
+	int rm_error;
+	const char *rm_remedy;
+} dm_remedies[] = {
+	{ "freeze", EBUSY,
+	    "another program froze it; thaw it with fsfreeze -u" },
+	{ "freeze", EOPNOTSUPP, "it cannot be frozen; exclude it" },
+	{ "freeze", ECANCELED, "undone before everything was frozen" },
+	{ "freeze", EROFS, "it turned read-only after an error; check it" },
+	{ "freeze", EIO, "its disk has errors" },
+	{ "flush", EIO, "its disk has errors" },
+	{ "flush", ENOSPC, "it is full" },
+	{ "thaw", EINVAL, "another program thawed it during the hold" },
+	{ "open", ESTALE,
+	    "another file system is mounted there than planned; try again" },
+	{ "open", ENOENT, "it was unmounted or moved; try again" },
+	{ "open", ENOTDIR, "neither directory nor file; exclude it" },
+	{ "open", EOWNERDEAD, "the guard takes no descriptors; try again" },
+	{ "open", EPERM, "hv_vss_daemon must be root" },
+};
+
+void
+dm_report_why(struct dm *dm, uint32_t index, const char *what, int error,
+    char *buf, size_t len)
+{
+	const char *point = "hv_vss_freezer", *remedy = NULL;
+	size_t i;
+
+	if (index < dm->dm_txn.tx_nfs)
+		point = dm->dm_txn.tx_fs[index].df_point;
+	for (i = 0; i < sizeof(dm_remedies) / sizeof(dm_remedies[0]); i++)
+		if (dm_remedies[i].rm_error == error &&
+		    strcmp(dm_remedies[i].rm_what, what) == 0)
+			remedy = dm_remedies[i].rm_remedy;
+	snprintf(buf, len, "%.120s: %s: %s%s%s%s", point, what, strerror(error),
+	    remedy != NULL ? " (" : "", remedy != NULL ? remedy : "",
+	    remedy != NULL ? ")" : "");
+}
+
+/* Which call on a file system is out, or FRZ_NSTEPS. */
+static enum frz_step
+dm_report_out(struct frz_slot *fs)
+{
+	enum frz_step step = FRZ_STEP_FLUSH;
+	bool armed = frz_slot_armed(fs);
+
+	if (armed)
+		step = atomic_load(&fs->fs_state) == FRZ_FREEZING ?
+		    FRZ_STEP_FREEZE :
+		    FRZ_STEP_THAW;
+	else if (atomic_load(&fs->fs_state) != FRZ_OPENED)
+		return (FRZ_NSTEPS);
+	if (!armed &&
+	    (atomic_load(&fs->fs_begin_ns[step]) == 0 ||
+		atomic_load(&fs->fs_end_ns[step]) != 0))
+		return (FRZ_NSTEPS);
+	return (step);
+}
+
+bool
+dm_report_stuck(struct dm *dm, char *buf, size_t len)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+	struct frz_slot *fs;
+	enum frz_step step;
+	size_t used = 0;
+	uint32_t i;
+	int error, n;
+
+	buf[0] = '\0';
+	if (tx->tx_phase == DM_OPENING && tx->tx_next < tx->tx_nfs) {
+		snprintf(buf, len, "%.120s: open has not returned",
+		    tx->tx_fs[tx->tx_next].df_point);
+		return (true);
+	}
+	for (i = 0; i < tx->tx_nfs && used < len; i++) {
+		fs = &dm->dm_page->pg_slots[i];
+		step = dm_report_out(fs);
+		if (step == FRZ_NSTEPS)
+			continue;
+		error = atomic_load(&fs->fs_errno);
+		n = snprintf(buf + used, len - used, "%s%.120s: %s: %s",
+		    used > 0 ? "; " : "", tx->tx_fs[i].df_point,
+		    dm_step_name[step],
+		    step == FRZ_STEP_THAW && error != 0 && error != EINVAL ?
+			strerror(error) :
+			"it has not returned from the kernel");
+		if (n < 0)
+			break;
+		used += (size_t)n;
+	}
+	return (used > 0);
+}
+
+static void
+dm_report_name(FILE *fp, const char *name)
+{
+	for (; *name != '\0'; name++)
+		if (*name == '"' || *name == '\\')
+			fprintf(fp, "\\%c", *name);
+		else if ((unsigned char)*name < ' ')
+			fprintf(fp, "\\u%04x", (unsigned)*name);
+		else
+			fputc(*name, fp);
+}
+
+/* One line a step and file system, appended to the file of `trace'. */
+void
+dm_report_timeline(struct dm *dm)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+	struct frz_slot *fs;
+	enum frz_step step;
+	uint64_t begin, end;
+	uint32_t i;
+	FILE *fp;
+
+	if (dm->dm_conf.cf_trace == NULL || tx->tx_nfs == 0)
+		return;
+	fp = fopen(dm->dm_conf.cf_trace, "ae");
+	if (fp == NULL) {
+		report(REPORT_WARNING, "%s: %s", dm->dm_conf.cf_trace,
+		    strerror(errno));
+		return;
+	}
+	for (i = 0; i < tx->tx_nfs; i++)
+		for (step = 0; step < FRZ_NSTEPS; step++) {
+			fs = &dm->dm_page->pg_slots[i];
+			begin = atomic_load(&fs->fs_begin_ns[step]);
+			end = atomic_load(&fs->fs_end_ns[step]);
+			if (begin == 0 || end < begin)
+				continue;
+			fprintf(fp,
+			    "{\"t_ns\":%llu,\"who\":\"daemon\",\"event\":"
+			    "\"%s\",\"name\":\"",
+			    (unsigned long long)begin, dm_step_name[step]);
+			dm_report_name(fp, tx->tx_fs[i].df_point);
+			fprintf(fp, "\",\"ms\":%.3f,\"errno\":%d}\n",
+			    (double)(end - begin) / 1e6,
+			    atomic_load(&fs->fs_failed) == step ?
+				atomic_load(&fs->fs_errno) :
+				0);
+		}
+	fclose(fp);
+}
+
+/* Copies until all writers are gone.  It may block; the daemon does not. */
+static void
+dm_report_copy(int from, int to)
+{
+	char buf[4096];
+	ssize_t done, n, w;
+
+	while ((n = read(from, buf, sizeof(buf))) != 0) {
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			break;
+		for (done = 0; done < n; done += w) {
+			w = write(to, buf + done, (size_t)(n - done));
+			if (w == -1 && errno == EINTR)
+				w = 0;
+			else if (w == -1)
+				break;
+		}
+	}
+	_exit(0);
+}
+
+/*
+ * A foreground daemon's output may be a file on what is going to be frozen: the
+ * daemon must neither hold nor write that.  A child of its own does, at the
+ * other end of a pipe that never blocks the daemon.
+ */
+void
+dm_report_relay(void)
+{
+	static const int deaf[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
+	struct stat st;
+	size_t i;
+	pid_t pid;
+	int fds[2];
+
+	if (fstat(STDERR_FILENO, &st) == -1 || !S_ISREG(st.st_mode))
+		return;
+	if (pipe2(fds, O_CLOEXEC) == -1)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		for (i = 0; i < sizeof(deaf) / sizeof(deaf[0]); i++)
+			(void)signal(deaf[i], SIG_IGN);
+		(void)prctl(PR_SET_NAME, "hv_vss_output");
+		(void)close(fds[1]);
+		(void)!chdir("/");
+		dm_report_copy(fds[0], STDERR_FILENO);
+	}
+	(void)close(fds[0]);
+	if (pid > 0 && fcntl(fds[1], F_SETFL, O_NONBLOCK) != -1) {
+		(void)dup2(fds[1], STDERR_FILENO);
+		(void)dup2(fds[1], STDOUT_FILENO);
+	}
+	(void)close(fds[1]);
+}

@@ -1,0 +1,314 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * One transaction on its way up: thaw, answers, release.
+ *
+ * The worker thaws as long as it answers.  One that is silent, or whose freeze
+ * call does not come back, is killed and the guard thaws.  If both are gone the
+ * daemon forks children that thaw: a fork needs no disk, and what blocks there
+ * does not block the daemon.  No answer to the driver goes before the order to
+ * thaw, since a call to a driver that is stopped hangs.
+ */
+
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dm.h"
+#include "frz_fs.h"
+
+#define DM_RELEASE_NS DM_NS_PER_S
+#define DM_AGAIN_NS   (100 * DM_NS_PER_MS) /* between two last resorts */
+
+bool
+dm_undo_armed(struct dm *dm)
+{
+	uint32_t i;
+
+	for (i = 0; i < dm->dm_txn.tx_nfs; i++)
+		if (frz_slot_armed(&dm->dm_page->pg_slots[i]))
+			return (true);
+	return (false);
+}
+
+/* Whether a freeze call is still in the kernel, as far as the page says. */
+static bool
+dm_undo_freezing(struct dm *dm)
+{
+	uint32_t i;
+
+	for (i = 0; i < dm->dm_txn.tx_nfs; i++)
+		if (atomic_load(&dm->dm_page->pg_slots[i].fs_state) ==
+		    FRZ_FREEZING)
+			return (true);
+	return (false);
+}
+
+/* In a child of its own: opens one file system again and thaws it. */
+static void
+dm_undo_child(struct dm *dm, uint32_t i)
+{
+	struct frz_slot *fs = &dm->dm_page->pg_slots[i];
+	struct frz_msg fm;
+	int error, fd;
+
+	memset(&fm, 0, sizeof(fm));
+	fm.fm_mnt_id = dm->dm_txn.tx_fs[i].df_mnt_id;
+	fm.fm_major = dm->dm_txn.tx_fs[i].df_major;
+	fm.fm_minor = dm->dm_txn.tx_fs[i].df_minor;
+	fm.fm_flags = dm->dm_txn.tx_fs[i].df_flags;
+	snprintf(
+	    fm.fm_path, sizeof(fm.fm_path), "%s", dm->dm_txn.tx_fs[i].df_point);
+	if (frz_fs_open(&fm, &fd) != 0)
+		_exit(1);
+	error = frz_fs_thaw(fd);
+	if (error != 0)
+		frz_slot_failed(fs, FRZ_STEP_THAW, error);
+	if (error == 0 || error == EINVAL)
+		atomic_store(&fs->fs_state, FRZ_THAWED);
+	_exit(0);
+}
+
+/* Neither worker nor guard is left.  The children are nobody's to wait for. */
+static void
+dm_undo_last_resort(struct dm *dm)
+{
+	uint32_t i;
+	pid_t pid;
+
+	pid = fork();
+	if (pid == -1)
+		return;
+	if (pid == 0) {
+		for (i = 0; i < dm->dm_txn.tx_nfs; i++)
+			if (frz_slot_armed(&dm->dm_page->pg_slots[i]) &&
+			    fork() == 0)
+				dm_undo_child(dm, i);
+		_exit(0);
+	}
+	(void)waitpid(pid, NULL, 0);
+}
+
+/* Tells whoever is left to thaw. */
+static void
+dm_undo_order(struct dm *dm)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+	struct frz_msg fm;
+
+	tx->tx_again_ns = frz_now_ns() + DM_AGAIN_NS;
+	memset(&fm, 0, sizeof(fm));
+	fm.fm_op = FRZ_THAW;
+	if (dm_helpers_order(dm, DM_WORKER, &fm, DM_NEVER) == 0) {
+		dm_txn_ping(dm);
+		return;
+	}
+	dm_helpers_kill(dm, DM_WORKER);
+	if (!tx->tx_guard_thaws &&
+	    dm_helpers_order(dm, DM_GUARD, &fm, DM_NEVER) == 0)
+		tx->tx_guard_thaws = true;
+	else if (!dm_helpers_alive(dm, DM_GUARD) &&
+	    dm->dm_helper[DM_WORKER].dh_pid == 0) {
+		dm_undo_last_resort(dm);
+		tx->tx_kill_ns = tx->tx_again_ns;
+	}
+}
+
+void
+dm_undo_thaw(struct dm *dm)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+	uint32_t i;
+
+	if (tx->tx_phase == DM_THAWING)
+		return;
+	tx->tx_phase = DM_THAWING;
+	tx->tx_deadline_ns = DM_NEVER;
+	tx->tx_kill_ns = frz_now_ns() + DM_SILENCE_NS;
+	tx->tx_again_ns = 0;
+	atomic_store(&dm->dm_page->pg_stop, 1);
+	for (i = 0; i < tx->tx_nfs; i++)
+		(void)frz_slot_move(
+		    &dm->dm_page->pg_slots[i], FRZ_OPENED, FRZ_THAWED);
+	dm_undo_order(dm);
+}
+
+/* Refuses FREEZE, or takes the answer back, with the reason. */
+static void
+dm_undo_refuse(struct dm *dm)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+
+	if (tx->tx_freeze.dq_opt == 0)
+		return;
+	(void)dm_device_answer(dm, &tx->tx_freeze, false, tx->tx_reason);
+	memset(&tx->tx_freeze, 0, sizeof(tx->tx_freeze));
+	tx->tx_freeze_answered = true;
+}
+
+void
+dm_undo_lost(struct dm *dm)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+
+	switch (tx->tx_phase) {
+	case DM_IDLE:
+	case DM_RELEASING:
+		break;
+	case DM_FREEZING:
+		dm_txn_fail(dm, "interrupted");
+		dm_undo_thaw(dm);
+		break;
+	case DM_HOLDING:
+		dm_txn_fail(dm, "interrupted");
+		dm_undo_thaw(dm);
+		dm_undo_refuse(dm);
+		break;
+	case DM_THAWING:
+		tx->tx_failed = true;
+		break;
+	default:
+		dm_txn_fail(dm, "interrupted");
+		/* A flush or open may be out: the worker is not waited for. */
+		if (dm->dm_helper[DM_WORKER].dh_due != 0)
+			dm_helpers_kill(dm, DM_WORKER);
+		else
+			dm_undo_release(dm);
+		break;
+	}
+}
+
+/* Whether everything held until the host's THAW, and was thawed by us. */
+static bool
+dm_undo_held(struct dm *dm)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+	struct frz_slot *fs;
+	char why[HV_VSS_REASON_MAX];
+	uint32_t i;
+
+	for (i = 0; i < tx->tx_nfs; i++) {
+		fs = &dm->dm_page->pg_slots[i];
+		if (atomic_load(&fs->fs_errno) != EINVAL ||
+		    atomic_load(&fs->fs_failed) != FRZ_STEP_THAW)
+			continue;
+		dm_report_why(dm, i, "thaw", EINVAL, why, sizeof(why));
+		dm_txn_fail(dm, "%s", why);
+	}
+	return (tx->tx_orderly && !tx->tx_failed);
+}
+
+static void
+dm_undo_thawed(struct dm *dm)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+	bool held = dm_undo_held(dm);
+
+	dm_record_clear(dm);
+	if (!tx->tx_freeze_answered)
+		dm_undo_refuse(dm);
+	if (tx->tx_thaw.dq_opt != 0)
+		(void)dm_device_answer(dm, &tx->tx_thaw, held, tx->tx_reason);
+	dm_undo_release(dm);
+}
+
+/* The worker had its time: silent, or not back from a freeze. */
+static void
+dm_undo_watch(struct dm *dm)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+	char stuck[HV_VSS_REASON_MAX];
+
+	tx->tx_kill_ns = frz_now_ns() + DM_SILENCE_NS;
+	if (!dm_report_stuck(dm, stuck, sizeof(stuck)))
+		snprintf(stuck, sizeof(stuck), "the freezer is silent");
+	report(REPORT_WARNING, "still thawing: %s", stuck);
+	if (!tx->tx_orderly)
+		dm_txn_fail(dm, "%s", stuck);
+	if ((tx->tx_ping || dm_undo_freezing(dm)) &&
+	    dm_helpers_alive(dm, DM_WORKER) && dm_helpers_alive(dm, DM_GUARD)) {
+		snprintf(dm->dm_hung, sizeof(dm->dm_hung), "%s", stuck);
+		dm_helpers_kill(dm, DM_WORKER);
+	} else
+		dm_txn_ping(dm);
+	if (!tx->tx_freeze_answered)
+		dm_undo_refuse(dm);
+}
+
+static void
+dm_undo_released(struct dm *dm)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+
+	report_release();
+	dm_report_timeline(dm);
+	plan_free(&tx->tx_plan);
+	(void)malloc_trim(0);
+	tx->tx_phase = DM_IDLE;
+	tx->tx_nfs = 0;
+	tx->tx_deadline_ns = DM_NEVER;
+	dm_helpers_start(dm);
+	dm_txn_resume(dm);
+}
+
+void
+dm_undo_release(struct dm *dm)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+	struct frz_msg fm;
+	enum dm_role role;
+
+	if (tx->tx_phase == DM_RELEASING || tx->tx_phase == DM_IDLE)
+		return;
+	tx->tx_phase = DM_RELEASING;
+	tx->tx_deadline_ns = frz_now_ns() + DM_RELEASE_NS;
+	for (role = 0; role < DM_NROLES; role++) {
+		memset(&fm, 0, sizeof(fm));
+		fm.fm_op = FRZ_RELEASE;
+		/* One that takes no orders is killed when its time is over. */
+		if (dm_helpers_alive(dm, role) &&
+		    dm_helpers_order(dm, role, &fm, DM_NEVER) != 0)
+			dm->dm_helper[role].dh_due = FRZ_RELEASE;
+	}
+	dm_undo_progress(dm, frz_now_ns());
+}
+
+void
+dm_undo_progress(struct dm *dm, uint64_t now_ns)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+	enum dm_role role;
+	bool due = false;
+
+	if (tx->tx_phase == DM_THAWING) {
+		if (!dm_undo_armed(dm) &&
+		    dm->dm_helper[DM_WORKER].dh_due != FRZ_THAW)
+			dm_undo_thawed(dm);
+		else if (!dm_helpers_alive(dm, DM_WORKER) &&
+		    !tx->tx_guard_thaws && now_ns >= tx->tx_again_ns)
+			dm_undo_order(dm);
+		else if (now_ns >= tx->tx_kill_ns)
+			dm_undo_watch(dm);
+		return;
+	}
+	if (tx->tx_phase != DM_RELEASING)
+		return;
+	for (role = 0; role < DM_NROLES; role++) {
+		if (dm->dm_helper[role].dh_due == FRZ_RELEASE &&
+		    now_ns >= tx->tx_deadline_ns) {
+			/* Not through kill's report to here, once is enough. */
+			dm->dm_helper[role].dh_due = 0;
+			dm_helpers_kill(dm, role);
+		}
+		due = due || dm->dm_helper[role].dh_due == FRZ_RELEASE;
+	}
+	if (!due && tx->tx_phase == DM_RELEASING)
+		dm_undo_released(dm);
+}

@@ -1,0 +1,412 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * hv_vss_daemon: freezes and thaws this machine's file systems when the host
+ * asks for it through the driver's file-system device.  Options, start, and the
+ * one loop; dm.h says what is where.
+ */
+
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "dm.h"
+#include "version.h"
+
+#define DM_DEVICE    VSS_DEV(FS_VSS_DEV_NAME)
+#define DM_REOPEN_NS (250 * DM_NS_PER_MS)
+#define DM_QUIT_NS   (5 * DM_NS_PER_S)
+
+enum dm_mode { DM_SERVE, DM_CHECK, DM_THAW_ALL, DM_THAW_FORCE };
+
+static struct dm dm0 = {
+	.dm_device = DM_DEVICE,
+	.dm_fd = -1,
+	.dm_lock = -1,
+	.dm_record = -1,
+	.dm_old = -1,
+	.dm_txn.tx_deadline_ns = DM_NEVER,
+};
+
+uint64_t
+dm_earlier(uint64_t a, uint64_t b)
+{
+	return (a < b ? a : b);
+}
+
+static void
+dm_usage(FILE *fp)
+{
+	fprintf(fp,
+	    "usage: hv_vss_daemon [-dn] [--set KEY=VALUE]... "
+	    "[--device PATH]\n"
+	    "       hv_vss_daemon --check [--set KEY=VALUE]...\n"
+	    "       hv_vss_daemon --thaw-all [--force]\n"
+	    "  -d              say more\n"
+	    "  -n              stay in the foreground, messages to standard "
+	    "error\n"
+	    "  --device PATH   the device (" DM_DEVICE ")\n"
+	    "  --check         say what a backup would do, and do nothing\n"
+	    "  --thaw-all      thaw what a daemon that died left frozen\n"
+	    "  --force         thaw every local file system\n"
+	    "  --set KEY=VALUE, the keys, what is allowed and the default:\n");
+	conf_help(fp);
+}
+
+static void
+dm_options(struct dm *dm, int argc, char *argv[], enum dm_mode *mode)
+{
+	static const struct option longs[] = {
+		{ "set", required_argument, NULL, 's' },
+		{ "device", required_argument, NULL, 'D' },
+		{ "check", no_argument, NULL, 'C' },
+		{ "thaw-all", no_argument, NULL, 'T' },
+		{ "force", no_argument, NULL, 'F' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	enum report_level level = REPORT_NOTICE;
+	char err[CONF_ERR_MAX];
+	bool force = false;
+	int c;
+
+	conf_default(&dm->dm_conf);
+	while ((c = getopt_long(argc, argv, "dn", longs, NULL)) != -1)
+		switch (c) {
+		case 'd':
+			level = REPORT_DEBUG;
+			break;
+		case 'n':
+			dm->dm_foreground = true;
+			break;
+		case 's':
+			if (conf_set(&dm->dm_conf, optarg, err, sizeof(err)) !=
+			    0)
+				goto bad;
+			break;
+		case 'D':
+			dm->dm_device = optarg;
+			break;
+		case 'C':
+			*mode = DM_CHECK;
+			break;
+		case 'T':
+			*mode = DM_THAW_ALL;
+			break;
+		case 'F':
+			force = true;
+			break;
+		case 'h':
+			dm_usage(stdout);
+			exit(0);
+		case 'V':
+			printf("hv_vss_daemon %s\n", HV_VSS_VERSION);
+			exit(0);
+		default:
+			fprintf(stderr, "hv_vss_daemon: --help says more\n");
+			exit(1);
+		}
+	report_init("hv_vss_daemon", level);
+	snprintf(err, sizeof(err), "%s: not an option",
+	    optind < argc ? argv[optind] : "--force without --thaw-all");
+	if (optind < argc || (force && *mode != DM_THAW_ALL))
+		goto bad;
+	if (force)
+		*mode = DM_THAW_FORCE;
+	if (conf_check(&dm->dm_conf, err, sizeof(err)) == 0)
+		return;
+bad:
+	report(REPORT_ERROR, "%s", err);
+	exit(1);
+}
+
+static int
+dm_signals(struct dm *dm)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	dm->dm_signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return (dm->dm_signals == -1 ? errno : 0);
+}
+
+static void
+dm_signal(struct dm *dm)
+{
+	struct signalfd_siginfo si;
+
+	while (read(dm->dm_signals, &si, sizeof(si)) == sizeof(si)) {
+		if (si.ssi_signo == SIGHUP)
+			continue;
+		report(REPORT_NOTICE, "ending by signal %u", si.ssi_signo);
+		dm->dm_quit = true;
+		dm->dm_reopen_ns = frz_now_ns() + DM_QUIT_NS;
+		if (!dm_txn_idle(dm))
+			dm_txn_fail(dm, "hv_vss_daemon is being stopped");
+		dm_undo_lost(dm);
+	}
+}
+
+void
+dm_device_lost(struct dm *dm)
+{
+	report(REPORT_WARNING, "%s: the driver is gone; waiting for it",
+	    dm->dm_device);
+	if (!dm_txn_idle(dm))
+		dm_txn_fail(dm, "the driver is gone");
+	dm_undo_lost(dm);
+	dm_device_close(dm);
+	dm->dm_txn.tx_later.dq_opt = 0;
+	dm->dm_reopen_ns = frz_now_ns() + DM_REOPEN_NS;
+}
+
+/* The driver may be stopped and the open hang: not while anything is frozen. */
+static void
+dm_reopen(struct dm *dm, uint64_t now)
+{
+	char err[CONF_ERR_MAX];
+
+	if (dm->dm_fd != -1 || dm->dm_quit || now < dm->dm_reopen_ns ||
+	    !dm_txn_idle(dm))
+		return;
+	dm->dm_reopen_ns = now + DM_REOPEN_NS;
+	if (dm_device_open(dm, err, sizeof(err)) == 0)
+		report(REPORT_NOTICE, "%s: the driver is back", dm->dm_device);
+	else
+		report(REPORT_DEBUG, "%s", err);
+}
+
+static int
+dm_wait_ms(struct dm *dm)
+{
+	uint64_t at = dm_txn_deadline(dm), now = frz_now_ns();
+
+	at = dm_earlier(at, dm_helpers_deadline(dm));
+	if (dm->dm_quit || (dm->dm_fd == -1 && dm_txn_idle(dm)))
+		at = dm_earlier(at, dm->dm_reopen_ns);
+	if (at == DM_NEVER)
+		return (-1);
+	if (at <= now)
+		return (0);
+	/* Rounded up, so that the time has come when poll returns. */
+	return ((int)dm_earlier((at - now) / DM_NS_PER_MS + 1, 3600000));
+}
+
+enum {
+	DM_P_DEVICE,
+	DM_P_SIGNALS,
+	DM_P_OLD,
+	DM_P_CTL,
+	DM_P_END = 5,
+	DM_P_N = 7
+};
+
+static void
+dm_step(struct dm *dm)
+{
+	struct pollfd pfd[DM_P_N];
+	enum dm_role role;
+	uint64_t now;
+	bool busy = dm->dm_txn.tx_phase == DM_RELEASING || dm->dm_quit;
+
+	/* Requests wait while worker and guard let go of the last one. */
+	pfd[DM_P_DEVICE] = (struct pollfd) { busy ? -1 : dm->dm_fd, POLLIN, 0 };
+	pfd[DM_P_SIGNALS] = (struct pollfd) { dm->dm_signals, POLLIN, 0 };
+	pfd[DM_P_OLD] = (struct pollfd) { dm->dm_old, POLLIN, 0 };
+	for (role = 0; role < DM_NROLES; role++) {
+		pfd[DM_P_CTL + role] = (struct pollfd) {
+			dm->dm_helper[role].dh_ctl, POLLIN, 0
+		};
+		pfd[DM_P_END + role] = (struct pollfd) {
+			dm->dm_helper[role].dh_pidfd, POLLIN, 0
+		};
+	}
+	if (poll(pfd, DM_P_N, dm_wait_ms(dm)) == -1)
+		return;
+	for (role = 0; role < DM_NROLES; role++) {
+		if (pfd[DM_P_CTL + role].revents != 0)
+			dm_helpers_read(dm, role);
+		if (pfd[DM_P_END + role].revents != 0)
+			dm_helpers_reap(dm, role);
+	}
+	if (pfd[DM_P_OLD].revents != 0 && dm_helpers_ready(dm))
+		dm_recover_again(dm);
+	if (pfd[DM_P_SIGNALS].revents != 0)
+		dm_signal(dm);
+	if (pfd[DM_P_DEVICE].revents != 0 && dm->dm_fd != -1) {
+		if ((pfd[DM_P_DEVICE].revents & (POLLERR | POLLHUP)) != 0)
+			dm_device_lost(dm);
+		else
+			dm_device_read(dm);
+	}
+	now = frz_now_ns();
+	dm_helpers_tick(dm, now);
+	dm_txn_tick(dm, now);
+	dm_reopen(dm, now);
+}
+
+/* Runs the loop, without the device, until worker and guard are there. */
+static int
+dm_start_helpers(struct dm *dm)
+{
+	uint64_t end = frz_now_ns() + 2 * DM_QUIT_NS;
+
+	dm->dm_reopen_ns = DM_NEVER;
+	dm_helpers_init(dm);
+	if (frz_page_create(&dm->dm_page_fd, &dm->dm_page) != 0) {
+		report(REPORT_ERROR, "no shared memory: %s", strerror(errno));
+		return (1);
+	}
+	dm_helpers_start(dm);
+	while (!dm_helpers_ready(dm) && !dm->dm_quit) {
+		if (frz_now_ns() > end ||
+		    dm->dm_helper[DM_WORKER].dh_pid == 0 ||
+		    dm->dm_helper[DM_GUARD].dh_pid == 0)
+			return (1);
+		dm_step(dm);
+	}
+	return (dm->dm_quit ? 1 : 0);
+}
+
+/* A parent that ends when the child has started, with its status. */
+static int
+dm_daemonize(void)
+{
+	char status = 1;
+	int fds[2];
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) == -1)
+		return (-1);
+	pid = fork();
+	if (pid == -1)
+		return (-1);
+	if (pid > 0) {
+		(void)close(fds[1]);
+		if (read(fds[0], &status, 1) != 1)
+			status = 1;
+		_exit(status);
+	}
+	(void)close(fds[0]);
+	(void)setsid();
+	return (fds[1]);
+}
+
+static void
+dm_detach(int parent)
+{
+	int fd;
+
+	report_to_syslog();
+	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (fd != -1) {
+		(void)dup2(fd, STDIN_FILENO);
+		(void)dup2(fd, STDOUT_FILENO);
+		(void)dup2(fd, STDERR_FILENO);
+		(void)close(fd);
+	}
+	(void)!write(parent, "", 1);
+	(void)close(parent);
+}
+
+static int
+dm_serve(struct dm *dm)
+{
+	char err[CONF_ERR_MAX];
+	int error, parent = -1;
+
+	if (dm_record_lock(dm) != 0)
+		return (1);
+	error = dm_record_open(dm);
+	if (error != 0)
+		report(REPORT_ERROR, "%s/frozen: %s", dm->dm_conf.cf_run_dir,
+		    strerror(error));
+	/* Neither its directory nor its output may be on what is frozen. */
+	if (error != 0 || chdir(dm->dm_conf.cf_run_dir) == -1)
+		return (1);
+	if (dm->dm_foreground)
+		dm_report_relay();
+	else if ((parent = dm_daemonize()) == -1)
+		return (1);
+	/* What is in memory stays; a library's unused pages do not matter. */
+	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+	if (dm_signals(dm) != 0 || dm_start_helpers(dm) != 0)
+		return (1);
+	dm_recover_start(dm);
+	if (dm_device_open(dm, err, sizeof(err)) != 0) {
+		report(REPORT_ERROR, "%s", err);
+		dm_helpers_stop(dm);
+		return (1);
+	}
+	if (!dm->dm_foreground)
+		dm_detach(parent);
+	report(REPORT_NOTICE, "serving %s", dm->dm_device);
+	while (!dm->dm_quit ||
+	    (!dm_txn_idle(dm) && frz_now_ns() < dm->dm_reopen_ns))
+		dm_step(dm);
+	report_release();
+	dm_helpers_stop(dm);
+	return (0);
+}
+
+static int
+dm_thaw_all(struct dm *dm, bool force)
+{
+	int status;
+
+	if (mkdir(dm->dm_conf.cf_run_dir, 0755) == -1 && errno != EEXIST) {
+		report(REPORT_ERROR, "%s: %s", dm->dm_conf.cf_run_dir,
+		    strerror(errno));
+		return (1);
+	}
+	(void)dm_record_open(dm);
+	if (dm_signals(dm) != 0 || dm_start_helpers(dm) != 0)
+		return (1);
+	status = dm_recover_all(dm, force);
+	dm_helpers_stop(dm);
+	return (status);
+}
+
+int
+main(int argc, char *argv[])
+{
+	enum dm_mode mode = DM_SERVE;
+	struct plan_policy pp = { 0 };
+	struct dm *dm = &dm0;
+
+	report_init("hv_vss_daemon", REPORT_NOTICE);
+	dm_options(dm, argc, argv, &mode);
+	switch (mode) {
+	case DM_CHECK:
+		pp.pp_strict = dm->dm_conf.cf_strict;
+		pp.pp_exclude = dm->dm_conf.cf_exclude;
+		pp.pp_nexclude = dm->dm_conf.cf_nexclude;
+		return (check_print(&pp, stdout, stderr));
+	case DM_THAW_ALL:
+	case DM_THAW_FORCE:
+		return (dm_thaw_all(dm, mode == DM_THAW_FORCE));
+	case DM_SERVE:
+		break;
+	}
+	return (dm_serve(dm));
+}
