@@ -100,6 +100,7 @@ dev_cuse_session(struct dev *dv)
 	ci.dev_info_argc = 1;
 	ci.dev_info_argv = info;
 	dv->dv_se = cuse_lowlevel_new(&args, &ci, &dev_cuse_ops, dv);
+	fuse_opt_free_args(&args);
 	if (dv->dv_se == NULL)
 		return (ENOMEM);
 	snprintf(fd, sizeof(fd), "/dev/fd/%d", dv->dv_fd);

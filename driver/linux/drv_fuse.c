@@ -336,6 +336,7 @@ dev_fuse_session(struct dev *dv, char *err)
 
 	dv->dv_se = fuse_session_new(
 	    &args, &dev_fuse_ops, sizeof(dev_fuse_ops), dv);
+	fuse_opt_free_args(&args);
 	snprintf(fd, sizeof(fd), "/dev/fd/%d", dv->dv_fd);
 	if (dv->dv_se != NULL && fuse_session_mount(dv->dv_se, fd) == 0)
 		return (0);

@@ -441,6 +441,21 @@ def through_hv_utils_a_refusal_is_a_failure():
 
 
 @case
+def through_hv_utils_an_answer_that_comes_too_late_undoes_the_freeze():
+    m = Utils()
+    m.start_driver()
+    fs, app = clients(m)
+    host = m.host("freeze", "hold=1000", "check", options=["--timeout", "1"])
+    check(host.reply("freeze")["reply"] == "none", "nobody answered in time")
+    serve(fs, app, "freeze", FREEZE)
+    serve(fs, app, "thaw", THAW)
+    serve(fs, app, "check", CHECK)
+    replies = host.wait()[1]
+    check([r["reply"] for r in replies] == ["none", "ok"], f"{replies}")
+    m.driver.says("the kernel no longer waits for the answer to FREEZE")
+
+
+@case
 def through_hv_utils_a_kernel_that_goes_in_the_hold_loses_it():
     m = Utils()
     m.start_driver()
