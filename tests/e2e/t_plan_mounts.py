@@ -2,7 +2,6 @@
 # Copyright (c) 2026 The hv_vss developers
 # SPDX-License-Identifier: BSD-2-Clause
 # isoroot: --sys --loops --fs a=ext4:512M,b=xfs:320M@a,c=ext4:32M@b,d=btrfs:200M,sq=squashfs,ro=ext4:16M:ro,ext2:16M
-# needs: hv_vss_daemon
 """hv_vss_daemon --check on real mounts: every line right, with its reason."""
 
 import os
