@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "host.h"
+#include "version.h"
 
 #define HOST_SECONDS_MAX 86400.0
 
@@ -157,7 +158,7 @@ host_usage_error(const char *what)
 	return (-1);
 }
 
-/* 0, -1 after saying what is wrong, 1 after --help. */
+/* 0, -1 after saying what is wrong, 1 after --help and --version. */
 static int
 host_options(struct host *ho, int argc, char **argv)
 {
@@ -168,6 +169,7 @@ host_options(struct host *ho, int argc, char **argv)
 		{ "wait", required_argument, NULL, 'w' },
 		{ "timeout", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -198,6 +200,9 @@ host_options(struct host *ho, int argc, char **argv)
 		case 'h':
 			fputs(host_usage, stdout);
 			fputs(host_help, stdout);
+			return (1);
+		case 'V':
+			puts("hv_vss_host " HV_VSS_VERSION);
 			return (1);
 		default:
 			return (host_usage_error(NULL));
