@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # Copyright (c) 2026 The hv_vss developers
 # SPDX-License-Identifier: BSD-2-Clause
-# isoroot: --fs ext4:64M,outer=ext4:400M,inner=xfs:320M@outer,ro=ext4:16M:ro
+# isoroot: --loops --fs ext4:64M,outer=ext4:400M,inner=xfs:320M@outer,ro=ext4:16M:ro
 """The isolated root keeps the machine's file systems out of reach, and the
 means of the other tests can tell frozen from not frozen."""
 
@@ -81,6 +81,36 @@ def a_read_only_file_system_takes_no_write():
             check(False, "an error")
     except OSError as e:
         check(e.errno == 30, str(e))
+
+
+def first_process(before):
+    """Runs the first process of an isolated root once more, after something
+    else was done; its exit status and whether it ran its command."""
+    status, _, err = hvtest.run(
+        ["unshare", "-p", "-f", "-m", "--mount-proc", "sh", "-c",
+         f"{before} exec /iso/isoinit touch /tmp/ran 3>&1"])
+    ran = os.path.exists("/tmp/ran")
+    if ran:
+        os.unlink("/tmp/ran")
+    return status, ran, err
+
+
+@case
+def nothing_runs_where_another_file_system_is_in_reach():
+    status, ran, err = first_process("")
+    check(status == 0 and ran, f"runs where nothing is in reach: {err}")
+    subprocess.run(["truncate", "-s", "4M", "/tmp/other.img"], check=True)
+    subprocess.run(["mkfs.ext4", "-q", "/tmp/other.img"], check=True)
+    status, ran, err = first_process("mount -o loop /tmp/other.img /srv &&")
+    check(status == 125 and not ran, f"refused: {status}, {ran}")
+    check("not scratch" in err, err)
+
+
+@case
+def nothing_runs_beside_a_descriptor_of_another_file_system():
+    status, ran, err = first_process("exec </dev/pts/ptmx;")
+    check(status == 125 and not ran, f"refused: {status}, {ran}")
+    check("/proc/1/fd/0: leads to" in err, err)
 
 
 @case

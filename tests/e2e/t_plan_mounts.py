@@ -103,7 +103,7 @@ def bind_mounts_of_directories_files_and_sockets_are_the_same_file_system():
     os.mkfifo("/mnt/a/fifo")
     with socket.socket(socket.AF_UNIX) as s:
         s.bind("/mnt/a/sock")
-    mount("--bind", "/mnt/a/dir", at=made("/srv"))
+    mount("--bind", "/mnt/a/dir", at="/srv")
     mount("--bind", "/mnt/a/fifo", at=made("/tmp/fifo", directory=False))
     mount("--bind", "/mnt/a/sock", at=made("/tmp/sock", directory=False))
     mount("--bind", "/etc/passwd", at=made("/tmp/file", directory=False))
