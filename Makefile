@@ -44,6 +44,10 @@ sim: ## the simulator: SEED= replays one run, N= runs fresh ones
 	@$(RUN) $(VARIANT) hv_vss_sim.t
 	@sh mk/sim.sh $(VARIANT) "$(SEED)" "$(N)"
 
+model: ## every reachable state of the engine with two applications (8 GB)
+	@$(RUN) $(VARIANT) hv_vss_model.t
+	@build/obj/hv_vss_model.t -a 2 -m 6000000
+
 lint: ## format, static analysis, house rules, manual pages
 	@sh tools/setup lint
 	@$(RUN) $(VARIANT) all
@@ -67,4 +71,4 @@ clean: ## remove what was built
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 12
 
-.PHONY: all check unit e2e asan tsan sim lint format install dist clean help
+.PHONY: all check unit e2e asan tsan sim model lint format install dist clean help

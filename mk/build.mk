@@ -17,8 +17,8 @@ CPPFLAGS_ALL= $(OS_CPPFLAGS) -I$(TOP)/include -I$(TOP)/core -I$(TOP)/common \
 CFLAGS_ALL= -std=c11 -MMD -MP $(WARN) $(WERROR) $(VARIANT_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL= $(VARIANT_LDFLAGS) $(LDFLAGS)
 
-VPATH= $(TOP)/core:$(TOP)/common:$(TOP)/emu:$(TOP)/daemon:$(TOP)/freezer:$(TOP)/driver/linux:$(TOP)/ctl:$(TOP)/tests/unit:$(TOP)/tests/sim:$(TOP)/tests/isoroot:$(TOP)/tests/e2e
-.PATH: $(TOP)/core $(TOP)/common $(TOP)/emu $(TOP)/daemon $(TOP)/freezer $(TOP)/driver/linux $(TOP)/ctl $(TOP)/tests/unit $(TOP)/tests/sim $(TOP)/tests/isoroot $(TOP)/tests/e2e
+VPATH= $(TOP)/core:$(TOP)/common:$(TOP)/emu:$(TOP)/daemon:$(TOP)/freezer:$(TOP)/driver/linux:$(TOP)/ctl:$(TOP)/tests/unit:$(TOP)/tests/sim:$(TOP)/tests/model:$(TOP)/tests/isoroot:$(TOP)/tests/e2e
+.PATH: $(TOP)/core $(TOP)/common $(TOP)/emu $(TOP)/daemon $(TOP)/freezer $(TOP)/driver/linux $(TOP)/ctl $(TOP)/tests/unit $(TOP)/tests/sim $(TOP)/tests/model $(TOP)/tests/isoroot $(TOP)/tests/e2e
 
 .SUFFIXES:
 .SUFFIXES: .c .o .t
@@ -49,6 +49,7 @@ include $(TOP)/driver/linux/sources.mk
 include $(TOP)/ctl/sources.mk
 include $(TOP)/tests/unit/sources.mk
 include $(TOP)/tests/sim/sources.mk
+include $(TOP)/tests/model/sources.mk
 include $(TOP)/tests/isoroot/sources.mk
 include $(TOP)/tests/e2e/sources.mk
 
