@@ -152,6 +152,25 @@ static const struct fuse_lowlevel_ops dev_fuse_ops = {
 	.poll = dev_fuse_poll,
 };
 
+/* The mount table has blanks and backslashes as \ooo; decodes in place. */
+static void
+dev_fuse_unescape(char *text)
+{
+	char *to = text;
+
+	for (; *text != '\0'; text++, to++) {
+		*to = *text;
+		if (text[0] != '\\' || text[1] < '0' || text[1] > '3' ||
+		    text[2] < '0' || text[2] > '7' || text[3] < '0' ||
+		    text[3] > '7')
+			continue;
+		*to = (char)((text[1] - '0') << 6 | (text[2] - '0') << 3 |
+		    (text[3] - '0'));
+		text += 3;
+	}
+	*to = '\0';
+}
+
 /* Whether something of our type is mounted on path. */
 static bool
 dev_fuse_mounted(const char *path)
@@ -170,6 +189,8 @@ dev_fuse_mounted(const char *path)
 		for (i = 0; i < 4 && point != NULL; i++)
 			point = strtok_r(NULL, " ", &save);
 		type = save == NULL ? NULL : strstr(save, " - ");
+		if (point != NULL)
+			dev_fuse_unescape(point);
 		found = point != NULL && type != NULL &&
 		    strcmp(point, path) == 0 &&
 		    strncmp(type + 3, DEV_FUSE_TYPE " ",

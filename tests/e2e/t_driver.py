@@ -201,6 +201,20 @@ def when_it_is_killed_clients_get_errors_and_the_next_one_recovers():
 
 
 @case
+def devices_in_a_directory_with_blanks_are_recovered_as_well():
+    m = hvtest.Machine()
+    m.dir += "/a b\\c"
+    os.mkdir(m.dir)
+    m.fs_dev, m.app_dev = m.dir + "/hv_fsvss_dev", m.dir + "/hv_appvss_dev"
+    for _ in range(2):
+        m.start_driver()
+        m.driver.kill()
+    m.start_driver()
+    check(m.driver.end() == 0, "it ends")
+    check(os.listdir(m.dir) == [], f"{os.listdir(m.dir)}")
+
+
+@case
 def a_file_that_was_there_before_stays():
     m = hvtest.Machine()
     with open(m.app_dev, "w", encoding="ascii"):
