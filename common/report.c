@@ -8,6 +8,7 @@
 #include "report.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,10 +45,15 @@ report_priority(enum report_level level)
 	return (LOG_DEBUG);
 }
 
-/* One write(2) a line, so that lines of several processes do not mix. */
-static void
+/*
+ * One write(2) a line, so that lines of several processes do not mix.  Who
+ * reads a pipe may be blocked, by a freeze of somebody else's as well: a line
+ * that would have to wait for it is dropped.
+ */
+static bool
 report_stderr(const char *text)
 {
+	struct pollfd pfd = { .fd = STDERR_FILENO, .events = POLLOUT };
 	char line[REPORT_LINE_MAX + 64];
 	size_t done, len;
 	ssize_t n;
@@ -55,25 +61,43 @@ report_stderr(const char *text)
 
 	r = snprintf(
 	    line, sizeof(line), "%s: %s\n", report_state.rs_prog, text);
-	if (r < 0)
-		return;
+	if (r < 0 || poll(&pfd, 1, 0) == 0)
+		return (false);
 	len = (size_t)r < sizeof(line) ? (size_t)r : sizeof(line) - 1;
 	for (done = 0; done < len; done += (size_t)n) {
 		n = write(STDERR_FILENO, line + done, len - done);
 		if (n < 0 && errno == EINTR)
 			n = 0;
 		else if (n <= 0)
-			return; /* Nobody left to tell. */
+			break; /* Nobody left to tell. */
 	}
+	return (true);
+}
+
+static void
+report_lost(void)
+{
+	char text[64];
+
+	if (report_state.rs_dropped == 0)
+		return;
+	snprintf(text, sizeof(text), "%u messages were lost",
+	    report_state.rs_dropped);
+	if (report_state.rs_syslog)
+		syslog(LOG_WARNING, "%s", text);
+	else if (!report_stderr(text))
+		return;
+	report_state.rs_dropped = 0;
 }
 
 static void
 report_write(enum report_level level, const char *text)
 {
+	report_lost();
 	if (report_state.rs_syslog)
 		syslog(report_priority(level), "%s", text);
-	else
-		report_stderr(text);
+	else if (!report_stderr(text))
+		report_state.rs_dropped++;
 }
 
 static void
@@ -137,20 +161,21 @@ report_hold(void)
 void
 report_release(void)
 {
+	unsigned dropped;
 	const char *p;
 	size_t at;
 
 	if (!report_state.rs_holding)
 		return;
 	report_state.rs_holding = false;
+	/* Those that were kept came first. */
+	dropped = report_state.rs_dropped;
+	report_state.rs_dropped = 0;
 	for (at = 0; at < report_state.rs_used; at += 1 + strlen(p + 1) + 1) {
 		p = report_state.rs_held + at;
 		report_write((enum report_level) * p, p + 1);
 	}
-	if (report_state.rs_dropped > 0)
-		report(REPORT_WARNING,
-		    "%u messages were lost while file systems were frozen",
-		    report_state.rs_dropped);
 	report_state.rs_used = 0;
-	report_state.rs_dropped = 0;
+	report_state.rs_dropped += dropped;
+	report_lost();
 }

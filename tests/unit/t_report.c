@@ -133,6 +133,26 @@ what_does_not_fit_is_counted_and_the_next_hold_starts_empty(void **state)
 	assert_string_equal(t_written(), "prog: fits\n");
 }
 
+static void
+a_reader_that_does_not_read_does_not_stop_the_program(void **state)
+{
+	static const char page[4096];
+	size_t n = 0;
+
+	(void)state;
+	while (write(t_pipe[1], page, sizeof(page)) > 0)
+		n++;
+	/* A write would wait from now on. */
+	fcntl(t_pipe[1], F_SETFL, 0);
+	report(REPORT_ERROR, "one");
+	report(REPORT_ERROR, "two");
+	for (; n > 0; n--)
+		t_written();
+	report(REPORT_ERROR, "three");
+	assert_string_equal(
+	    t_written(), "prog: 2 messages were lost\nprog: three\n");
+}
+
 int
 main(void)
 {
@@ -147,6 +167,9 @@ main(void)
 		    t_teardown),
 		cmocka_unit_test_setup_teardown(
 		    what_does_not_fit_is_counted_and_the_next_hold_starts_empty,
+		    t_setup, t_teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_reader_that_does_not_read_does_not_stop_the_program,
 		    t_setup, t_teardown),
 	};
 
