@@ -392,23 +392,8 @@ class Machine:
         self.driver = Process([f"{BIN}/hv_vss_driver", "--transport",
                                f"emu:{self.socket}", "--dev-dir", self.dir, "-n",
                                *_options(self.sets)])
-        until(self._driver_answers, "the driver's devices")
+        self.driver.says("ready: ")
         return self.driver
-
-    def _driver_answers(self):
-        """An open of the application device that succeeds."""
-        check(self.driver.alive(), "the driver has ended")
-        try:
-            dev = Device(self.app_dev)
-        except OSError:
-            return False
-        try:
-            dev.read()
-            return True
-        except OSError:
-            return False
-        finally:
-            dev.close()
 
     def start_daemon(self, options=()):
         """The daemon, with the freezer that touches scratch devices only."""
@@ -416,17 +401,8 @@ class Machine:
                 "run_dir": f"{self.dir}/run", **self.sets}
         self.daemon = Process([f"{BIN}/hv_vss_daemon", "-n", "--device",
                                self.fs_dev, *_options(sets), *options])
-        until(self._daemon_has_device, "the daemon on its device")
+        self.daemon.says("serving ")
         return self.daemon
-
-    def _daemon_has_device(self):
-        """Only one may have the file-system device: a second gets EBUSY."""
-        check(self.daemon.alive(), "the daemon has ended")
-        try:
-            Device(self.fs_dev).close()
-            return False
-        except OSError as e:
-            return e.errno == errno.EBUSY
 
     def host(self, *actions, options=()):
         return Host(self.socket, actions, options)
