@@ -422,7 +422,7 @@ class Utils(hvtest.Machine):
         self.driver = Process([DRIVER, "--transport", f"hv_utils:{self.path}",
                                "--dev-dir", self.dir, "-n",
                                *hvtest._options(self.sets)])
-        until(self._driver_answers, "the driver's devices")
+        self.driver.says("ready: ")
 
 
 @case
