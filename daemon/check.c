@@ -41,10 +41,26 @@ struct columns {
 	int co_device;
 };
 
+/* With the step, counted from 1, where the order matters. */
 static void
-print_line(FILE *out, const struct plan_line *pl, const struct columns *co)
+print_action(FILE *out, const struct plan *pn, const struct plan_line *pl)
 {
-	(void)fprintf(out, "%-6s  ", plan_action_name(pl->pl_action));
+	char action[32];
+	int len;
+
+	len = snprintf(
+	    action, sizeof(action), "%s", plan_action_name(pl->pl_action));
+	if (pn->pn_nlevels > 1 && pl->pl_action == PLAN_FREEZE)
+		(void)snprintf(action + len, sizeof(action) - (size_t)len,
+		    " %u", pl->pl_level + 1);
+	(void)fprintf(out, "%-*s  ", pn->pn_nlevels > 1 ? 8 : 6, action);
+}
+
+static void
+print_line(FILE *out, const struct plan *pn, const struct plan_line *pl,
+    const struct columns *co)
+{
+	print_action(out, pn, pl);
 	print_text(out, pl->pl_point, co->co_point);
 	print_text(out, pl->pl_type, co->co_type);
 	print_text(out, pl->pl_device, co->co_device);
@@ -88,7 +104,7 @@ print_verdict(FILE *out, const struct plan *pn)
 	    out, "A backup would work: %zu frozen", pn->pn_count[PLAN_FREEZE]);
 	if (pn->pn_nlevels > 1)
 		(void)fprintf(
-		    out, " in %u steps, in the order above", pn->pn_nlevels);
+		    out, " in %u steps, in that order", pn->pn_nlevels);
 	(void)fprintf(out, ", %zu flushed, %zu left alone.\n",
 	    pn->pn_count[PLAN_SYNC], pn->pn_count[PLAN_LEAVE]);
 }
@@ -107,7 +123,7 @@ check_print(const struct plan_policy *pp, FILE *out, FILE *err)
 	}
 	measure(&pn, &co);
 	for (size_t i = 0; i < pn.pn_nlines; i++)
-		print_line(out, &pn.pn_lines[i], &co);
+		print_line(out, &pn, &pn.pn_lines[i], &co);
 	print_verdict(out, &pn);
 	status = pn.pn_veto == NULL ? 0 : 1;
 	plan_free(&pn);

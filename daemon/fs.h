@@ -54,6 +54,7 @@ struct fs_system {
 	bool fy_block;	  /* lives on a block device of this machine */
 	bool fy_loop;	  /* on a loop device, at whatever depth */
 	enum fs_ground fy_ground;
+	char *fy_image;		/* NULL, or the image's path */
 	unsigned int fy_upper;	/* of an overlay: the file system written to */
 	unsigned int fy_nlower; /* what it lies on, indices into ft_fs */
 	unsigned int *fy_lower;

@@ -153,6 +153,10 @@ fs_table_lies_on_file(struct fs_table *ft, unsigned int fs, const char *path)
 	int error = 0;
 
 	ft->ft_fs[fs].fy_loop = true;
+	free(ft->ft_fs[fs].fy_image);
+	ft->ft_fs[fs].fy_image = strdup(path);
+	if (ft->ft_fs[fs].fy_image == NULL)
+		return (ENOMEM);
 	likely = path[0] == '/' ? fs_of_path(ft, path) : FS_NONE;
 	if (likely == FS_NONE) {
 		ft->ft_fs[fs].fy_ground = FS_GROUND_IMAGE;

@@ -56,7 +56,10 @@ plan_action_name(enum plan_action action)
 	return (action_names[action]);
 }
 
-/* A line of text that lives as long as the plan. */
+/*
+ * A line of text that lives as long as the plan.  It goes to logs and to the
+ * host's administrator: mount points in it are others' text.
+ */
 __attribute__((format(printf, 2, 3))) static const char *
 text(struct making *mk, const char *fmt, ...)
 {
@@ -75,6 +78,9 @@ text(struct making *mk, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(tx->tx_text, (size_t)len + 1, fmt, ap);
 	va_end(ap);
+	for (char *p = tx->tx_text; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 127)
+			*p = '?';
 	tx->tx_next = mk->mk_texts;
 	mk->mk_texts = tx;
 	return (tx->tx_text);
@@ -328,15 +334,12 @@ why_frozen(struct making *mk, unsigned int fs)
 		return (text(mk,
 		    "a loop device whose image is not in any "
 		    "mount: taken to lie on every other"));
-	if (fy->fy_loop) {
-		unsigned int lower = fy->fy_lower[0];
-
-		return (text(mk, "its image is on %s%s",
-		    standing_for(mk, lower)->fm_point,
-		    mk->mk_verdicts[lower].vd_action == PLAN_FREEZE ?
-			", which comes after it" :
+	if (fy->fy_loop)
+		return (text(mk, "image %s, a file on %s%s", fy->fy_image,
+		    standing_for(mk, fy->fy_lower[0])->fm_point,
+		    mk->mk_verdicts[fy->fy_lower[0]].vd_action == PLAN_FREEZE ?
+			", which is frozen after it" :
 			""));
-	}
 	if (fy->fy_ground == FS_GROUND_UNSEEN)
 		return ("written to; /sys does not show what it lies on");
 	return ("written to");

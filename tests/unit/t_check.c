@@ -38,6 +38,11 @@ static const char long_name[] =
     "24 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
     "25 24 0:41 / /a/path/that/is/longer/than/its/column rw - tmpfs t rw\n";
 
+static const char two_loops[] =
+    "24 1 0:20 / / rw,relatime - tmpfs tmpfs rw\n"
+    "25 24 7:0 / /a rw,relatime - xfs /dev/loop0 rw\n"
+    "26 24 7:1 / /b rw,relatime - xfs /dev/loop1 rw\n";
+
 static char out_text[4096];
 static char err_text[4096];
 
@@ -91,6 +96,17 @@ a_plan_that_works_says_how_much_is_frozen(void **state)
 }
 
 static void
+where_the_order_matters_the_steps_are_counted(void **state)
+{
+	(void)state;
+	assert_int_equal(run(two_loops), 0);
+	assert_non_null(strstr(out_text, "freeze 1  /b  xfs    /dev/loop1  a"));
+	assert_non_null(strstr(out_text, "freeze 2  /a  xfs    /dev/loop0  a"));
+	assert_non_null(strstr(out_text,
+	    "\nA backup would work: 2 frozen in 2 steps, in that order, "));
+}
+
+static void
 a_plan_that_is_refused_ends_with_the_remedy_and_status_1(void **state)
 {
 	(void)state;
@@ -132,6 +148,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_plan_that_works_says_how_much_is_frozen),
+		cmocka_unit_test(where_the_order_matters_the_steps_are_counted),
 		cmocka_unit_test(
 		    a_plan_that_is_refused_ends_with_the_remedy_and_status_1),
 		cmocka_unit_test(what_is_not_printable_is_a_question_mark),

@@ -393,6 +393,13 @@ escapes_in_mount_points_are_undone(void **state)
 }
 
 static void
+control_characters_do_not_get_into_reasons(void **state)
+{
+	(void)state;
+	try("control");
+}
+
+static void
 a_root_that_is_no_mount_point_is_understood(void **state)
 {
 	(void)state;
@@ -454,6 +461,7 @@ main(void)
 		cmocka_unit_test(
 		    nothing_to_freeze_on_a_machine_without_disks_works),
 		cmocka_unit_test(escapes_in_mount_points_are_undone),
+		cmocka_unit_test(control_characters_do_not_get_into_reasons),
 		cmocka_unit_test(a_root_that_is_no_mount_point_is_understood),
 		cmocka_unit_test(
 		    a_missing_mount_table_is_an_error_with_its_path),
