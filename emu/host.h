@@ -142,7 +142,6 @@ struct host {
 int host_script(struct host *ho, char *const *argv, int argc);
 void host_script_free(struct host *ho);
 const char *host_op_name(enum host_op op);
-bool host_op_is_request(enum host_op op);
 
 /* host_child.c: the snapshot command, in a process group of its own. */
 int host_child_start(struct host *ho, const char *cmd);

@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fuse3/fuse_log.h>
 #include <fuse3/fuse_lowlevel.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -381,6 +382,38 @@ utils_check_path(const struct host *ho)
 	return (error);
 }
 
+/* What libfuse says of a failure is more than one line, and less than ours. */
+static void __attribute__((format(printf, 2, 0)))
+utils_no_log(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+	(void)level;
+	(void)fmt;
+	(void)ap;
+}
+
+/* Whether FUSE can be used at all: 0, or an errno after saying why not. */
+static int
+utils_check_fuse(const struct host *ho)
+{
+	int error, fd;
+
+	if (geteuid() != 0) {
+		host_warn(ho, "mounting with FUSE needs root; run as root");
+		return (EPERM);
+	}
+	fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		error = errno;
+		host_warn(ho,
+		    "cannot mount with FUSE: /dev/fuse: %s; load the "
+		    "fuse module (modprobe fuse)",
+		    strerror(error));
+		return (error);
+	}
+	close(fd);
+	return (0);
+}
+
 static int
 utils_mount(struct host_utils *hu, const char *path)
 {
@@ -390,13 +423,15 @@ utils_mount(struct host_utils *hu, const char *path)
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 	int fd;
 
+	fuse_set_log_func(utils_no_log);
 	hu->hu_session = fuse_session_new(
 	    &args, &utils_ops, sizeof(utils_ops), hu);
 	fuse_opt_free_args(&args);
 	if (hu->hu_session == NULL)
 		return (ENOMEM);
+	errno = EIO;
 	if (fuse_session_mount(hu->hu_session, path) != 0)
-		return (EIO);
+		return (errno);
 	hu->hu_mounted = true;
 	/* A request can be withdrawn between poll and read. */
 	fd = fuse_session_fd(hu->hu_session);
@@ -412,7 +447,9 @@ host_hvutils_init(struct host *ho)
 	struct host_utils *hu;
 	int error;
 
-	error = utils_check_path(ho);
+	error = utils_check_fuse(ho);
+	if (error == 0)
+		error = utils_check_path(ho);
 	if (error != 0)
 		return (error);
 	hu = calloc(1, sizeof(*hu));
@@ -423,9 +460,7 @@ host_hvutils_init(struct host *ho)
 	hu->hu_host = ho;
 	error = utils_mount(hu, ho->ho_path);
 	if (error != 0) {
-		host_warn(ho, "cannot mount with FUSE: %s",
-		    geteuid() != 0 ? "run as root" :
-				     "is /dev/fuse there, and the path free?");
+		host_warn(ho, "cannot mount with FUSE: %s", strerror(error));
 		utils_fini(hu);
 		return (error);
 	}

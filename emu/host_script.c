@@ -48,12 +48,6 @@ host_op_name(enum host_op op)
 	return (script_words[op].sw_name);
 }
 
-bool
-host_op_is_request(enum host_op op)
-{
-	return (script_words[op].sw_request);
-}
-
 static int
 script_ms(const char *text, uint64_t *ns)
 {

@@ -244,6 +244,19 @@ def nobody_to_serve_it_is_said_in_one_line():
 
 
 @case
+def without_root_or_fuse_one_line_says_what_to_do():
+    empty(PATH)
+    argv = [f"{BIN}/hv_vss_host", "--hv-utils", PATH, "check"]
+    p = Process(["setpriv", "--reuid", "1000", "--clear-groups", *argv])
+    check(p.wait() == 1 and "run as root" in p.output() and
+          len(p.output().splitlines()) == 1, p.output())
+    p = Process(["unshare", "-m", "sh", "-c",
+                 "mount -t tmpfs none /dev && exec " + " ".join(argv)])
+    check(p.wait() == 1 and "/dev/fuse: No such file" in p.output() and
+          len(p.output().splitlines()) == 1, p.output())
+
+
+@case
 def it_unmounts_when_it_is_told_to_end():
     run = Run("check", "hold=60000")
     Client().answer(CHECK)
