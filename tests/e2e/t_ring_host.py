@@ -12,7 +12,7 @@ import random
 import struct
 
 import hvtest
-from emulink import (DM_INFO, FAIL, FREEZE, NOT_SUPPORTED, OK,
+from emulink import (CHECK, DM_INFO, FAIL, FREEZE, NOT_SUPPORTED, OK,
                      PAGE, THAW, Gone, Host, negotiation, request)
 from hvtest import after, case, check, until
 
@@ -217,6 +217,42 @@ def replies_wait_for_room_and_none_is_lost():
         check(h.reply(xactid).status == OK, "in order")
     check(h.get32(h.rx + 12) == 0, "it waits for nothing more")
     d.lives(h)
+
+
+@case
+def replies_reach_a_host_that_never_signals_room():
+    d = Driven()
+    h = d.host()
+    h.put32(h.tx + 64, 0)  # it does not promise to
+    asked = []
+    while h.room() > 4064 + 24:
+        asked.append(h.ask(request(DM_INFO, body=4000)))
+        until(lambda: h.room() == h.tx_size or h.get32(h.rx + 12),
+              "the request is read, or a reply waits for room")
+    kick, h.kick = h.kick, lambda: None
+    for xactid in asked:
+        check(h.reply(xactid).status == OK, "in order")
+    h.kick = kick
+    d.lives(h)
+
+
+@case
+def what_was_asked_before_a_rescind_is_not_answered_after_it():
+    d = Driven()
+    fs, app = (hvtest.Device(p) for p in (d.machine.fs_dev, d.machine.app_dev))
+    fs.read()
+    app.read()
+    h = d.host()
+    h.ask(request(CHECK))
+    opt, msgid = app.next()
+    h.close()
+    h = d.host()
+    app.write(opt, hvtest.SUCCESS, msgid)
+    h.ask(request(CHECK))
+    app.answer(opt=hvtest.CHECK)
+    fs.answer(opt=hvtest.CHECK)
+    check(h.reply().status == OK, "the new one is answered")
+    check(not h.waiting(), "and nothing else")
 
 
 @case
