@@ -412,6 +412,20 @@ answered(struct vss_engine *e, struct vss_engine_client *cl,
 	vss_stage_raise(e, event);
 }
 
+static void
+trace_write(struct vss_engine *e, const struct vss_engine_client *cl,
+    const struct vss_engine_msg *em)
+{
+	struct vss_trace_event te = { .te_kind = VSS_TRACE_WRITE,
+		.te_ns = e->e_now_ns,
+		.te_client = cl->cl_serial,
+		.te_arg = em->em_op,
+		.te_value = em->em_status,
+		.te_id = em->em_id };
+
+	vss_trace_put(e->e_trace, &te);
+}
+
 int
 vss_engine_write(struct vss_engine *e, uint32_t slot, uint64_t now_ns,
     const struct vss_engine_msg *em)
@@ -425,7 +439,7 @@ vss_engine_write(struct vss_engine *e, uint32_t slot, uint64_t now_ns,
 	answer = vss_client_write(cl, em);
 	if (answer == VSS_CLIENT_UNKNOWN)
 		return (EINVAL);
-	vss_action_trace(e, VSS_TRACE_WRITE, cl, em->em_status, em->em_id);
+	trace_write(e, cl, em);
 	if (stale && !cl->cl_stale)
 		vss_action_trace(e, VSS_TRACE_STALE, cl, 0, 0);
 	if (answer == VSS_CLIENT_BROKE) {

@@ -192,6 +192,7 @@ log_arg(const struct vss_trace_event *te)
 	case VSS_TRACE_NOTIFY:
 	case VSS_TRACE_READ:
 	case VSS_TRACE_WITHDRAWN:
+	case VSS_TRACE_WRITE:
 	case VSS_TRACE_SILENT:
 		return (log_client_op(te->te_arg));
 	default:
