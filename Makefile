@@ -57,6 +57,11 @@ format: ## let clang-format rewrite the C sources
 	@sh tools/setup lint
 	@sh tools/sources | xargs clang-format-14 -i
 
+demo: ## as root: one checkpoint of real file systems and databases, verified
+	@sh tools/setup demo
+	@$(RUN) $(VARIANT) all
+	@/usr/bin/python3 demo/run --variant $(VARIANT)
+
 install: all ## install into $(DESTDIR)$(PREFIX)
 	@sh mk/install.sh "$(DESTDIR)$(PREFIX)" $(VARIANT)
 
@@ -71,4 +76,5 @@ clean: ## remove what was built
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 12
 
-.PHONY: all check unit e2e asan tsan sim model lint format install dist clean help
+.PHONY: all check unit e2e asan tsan sim model lint format demo install dist \
+	clean help
