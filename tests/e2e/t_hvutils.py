@@ -130,7 +130,7 @@ def one_program_at_a_time_opens_it():
 
 @case
 def what_is_not_twelve_bytes_or_was_not_asked_is_refused():
-    run = Run("check", "hold=300", "thaw")
+    run = Run("check", "hold=1000", "thaw")
     c = Client(register=0)
     refused(errno.EINVAL, c.write, 0)
     refused(errno.EINVAL, os.write, c.fd, bytes([129]) + bytes(10))
@@ -209,7 +209,7 @@ def closing_answers_what_was_asked_with_failure():
 
 @case
 def an_answer_after_the_time_is_refused():
-    run = Run("freeze", "hold=300", "thaw", options=["--timeout", "0.3"])
+    run = Run("freeze", "hold=1000", "thaw", options=["--timeout", "1"])
     c = Client()
     check(c.poll(10) and c.read()[0] == FREEZE, "FREEZE")
     until(run.replies, "the line without a reply")
@@ -220,7 +220,7 @@ def an_answer_after_the_time_is_refused():
 
 @case
 def an_unread_request_goes_with_its_time():
-    run = Run("freeze", "hold=300", "thaw", options=["--timeout", "0.3"])
+    run = Run("freeze", "hold=1000", "thaw", options=["--timeout", "1"])
     c = Client()
     check(c.poll(10), "FREEZE is there")
     until(run.replies, "the line without a reply")
@@ -233,7 +233,7 @@ def an_unread_request_goes_with_its_time():
 def nobody_to_serve_it_is_said_in_one_line():
     run = Run("check", options=["--wait", "0.2"])
     run.ends(1, "no program opened it")
-    run = Run("check", options=["--wait", "0.3"])
+    run = Run("check", options=["--wait", "1.5"])
     Client(register=0)
     run.ends(1, "did not register")
     for path, words in ((f"{DIR}/none", "No such file"), (DIR, "empty file"),
@@ -301,7 +301,7 @@ def a_killed_client_does_not_linger_in_a_request():
 @case
 def the_kernel_tools_daemon_freezes_and_thaws_for_it():
     mounts = [s.mount for s in hvtest.scratch().values()]
-    run = Run("check", "freeze", "hold=600", "thaw", path=KERNEL_PATH)
+    run = Run("check", "freeze", "hold=1500", "thaw", path=KERNEL_PATH)
     daemon = Process([KERNEL_DAEMON, "-n"])
     until(lambda: len(run.replies()) == 2, "check and freeze")
     check(all(hvtest.is_frozen(m) for m in mounts), "frozen during the hold")
