@@ -293,7 +293,22 @@ log_init(struct log *lg, const struct vss_engine *e, uint32_t nslots,
 	lg->lg_engine = e;
 	lg->lg_nslots = nslots;
 	lg->lg_path = path;
+	lg->lg_turned_away = 1;
 	vss_trace_init(&lg->lg_trace, lg->lg_events, LOG_EVENTS);
+}
+
+/* Said when their number has doubled: whoever tries in a loop fills no log. */
+static void
+log_turned_away(struct log *lg, uint64_t n)
+{
+	if (n < lg->lg_turned_away)
+		return;
+	lg->lg_turned_away = 2 * n;
+	report(REPORT_WARNING,
+	    "%" PRIu64 " opens were turned away so far: the file-system device "
+	    "is open, or too many applications are (settings max_clients and "
+	    "max_clients_per_uid)",
+	    n);
 }
 
 void
@@ -311,6 +326,7 @@ log_turn(struct log *lg)
 		report(REPORT_WARNING, "the hold was lost: %s", why);
 	}
 	lg->lg_lost = es.es_lost;
+	log_turned_away(lg, es.es_turned_away);
 	if (es.es_frozen)
 		return;
 	report_release();

@@ -33,7 +33,8 @@ struct log {
 	bool lg_lost;	     /* the hold was lost; said so */
 	uint32_t lg_napps;   /* of the last FREEZE */
 	uint32_t lg_nstale;
-	uint64_t lg_told; /* events lost when last told */
+	uint64_t lg_told;	 /* events lost when last told */
+	uint64_t lg_turned_away; /* opens turned away, to be told next */
 	struct vss_trace lg_trace;
 	struct vss_trace_event lg_events[LOG_EVENTS];
 	struct log_client lg_clients[LOG_CLIENTS];

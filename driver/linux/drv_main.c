@@ -489,6 +489,8 @@ main(int argc, char **argv)
 	unsigned i;
 	int error;
 
+	if (proc_standard_files() != 0)
+		return (1);
 	report_init(DRIVER_NAME, REPORT_NOTICE);
 	conf_default(&dr->dr_conf);
 	dr->dr_transport = "hv_utils";
