@@ -199,7 +199,7 @@ class Writer:
     it got through is its progress."""
 
     def __init__(self, mount, pause=0.001):
-        self._count = mmap.mmap(-1, 8)
+        self._count = mmap.mmap(-1, 16)  # progress; the errno that ended it
         self._path = os.path.join(mount, f"writer.{os.getpid()}")
         self.pid = os.fork()
         if self.pid == 0:
@@ -217,8 +217,17 @@ class Writer:
                 n += 1
                 self._count[:8] = struct.pack("=Q", n)
                 time.sleep(pause)
+        except OSError as e:
+            self._count[8:] = struct.pack("=Q", e.errno)
         finally:
             os._exit(1)
+
+    def error(self):
+        """None, or what ended it.  EROFS from a btrfs: the kernel makes it
+        read-only when a thread is killed within its thaw, since that reads the
+        superblock anew and takes the interrupted read for a changed one."""
+        number = struct.unpack("=Q", self._count[8:])[0]
+        return os.strerror(number) if number else None
 
     def count(self):
         return struct.unpack("=Q", self._count[:8])[0]
@@ -227,8 +236,9 @@ class Writer:
         """Waits until two more writes got through: the first may have been
         under way when the file system froze."""
         start = self.count()
-        until(lambda: self.count() >= start + 2,
+        until(lambda: self.count() >= start + 2 or self.error(),
               f"{self._path}: a writer's progress", seconds)
+        check(not self.error(), f"{self._path}: the writer: {self.error()}")
 
     def stands_still(self, seconds=0.3):
         """Whether no more than the write under way got through in a while."""

@@ -510,6 +510,11 @@ enter(bool sys, char *argv[])
 	    mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
 		"newinstance,ptmxmode=0666,mode=620") != 0)
 		die("mounting inside");
+	/* A letter written there remounts or reboots the whole machine. */
+	if (mount("/dev/null", "/proc/sysrq-trigger", NULL, MS_BIND, NULL) !=
+		0 &&
+	    errno != ENOENT)
+		die("hiding /proc/sysrq-trigger");
 	if (sys && mount("sysfs", "/sys", "sysfs", 0, NULL) != 0)
 		die("mounting /sys inside");
 	(void)execv("/iso/isoinit", argv);
