@@ -21,11 +21,12 @@ BASE = {
     "/": ("leave", "tmpfs", "in memory"),
     "/mnt/sq": ("leave", "squashfs", "read-only"),
     "/mnt/ro": ("leave", "ext4", "read-only"),
-    "/proc/sysrq-trigger": ("leave", "tmpfs", "in memory"),
     "/proc": ("leave", "proc", "keeps nothing"),
     "/sys": ("leave", "sysfs", "keeps nothing"),
     "/dev/pts": ("leave", "devpts", "keeps nothing"),
 }
+if os.path.ismount("/proc/sysrq-trigger"):  # where the kernel has it
+    BASE["/proc/sysrq-trigger"] = ("leave", "tmpfs", "in memory")
 
 
 class Plan:
