@@ -2,7 +2,6 @@
 # them; how things are compiled is in mk/build.mk, what belongs to which program
 # in the sources.mk beside its sources.
 
-VERSION= 0.1
 VARIANT= rel
 PREFIX= /usr/local
 DESTDIR=
@@ -67,8 +66,9 @@ install: all ## install into $(DESTDIR)$(PREFIX)
 
 dist: ## pack the committed tree into build/hv_vss-VERSION.tar.gz
 	@mkdir -p build
-	git archive --format=tar.gz --prefix=hv_vss-$(VERSION)/ \
-	    -o build/hv_vss-$(VERSION).tar.gz HEAD
+	v=`sed -n 's/.*VERSION "\(.*\)"/\1/p' common/version.h` && \
+	    git archive --format=tar.gz --prefix=hv_vss-$$v/ \
+	    -o build/hv_vss-$$v.tar.gz HEAD
 
 clean: ## remove what was built
 	rm -rf build

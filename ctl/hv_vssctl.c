@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ctl.h"
+#include "version.h"
 
 static const struct ctl_cmd commands[] = {
 	{ "run",
@@ -44,6 +45,10 @@ main(int argc, char **argv)
 	for (size_t i = 0; i < NCOMMANDS; i++) {
 		if (strcmp(argv[1], commands[i].cc_name) == 0)
 			return (commands[i].cc_main(argc - 1, argv + 1));
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		printf("hv_vssctl %s\n", HV_VSS_VERSION);
+		return (0);
 	}
 	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0 ||
 	    strcmp(argv[1], "help") == 0) {
