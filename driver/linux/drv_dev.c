@@ -91,15 +91,21 @@ dev_close(struct dev_ctx *dc, uint32_t slot)
 	vss_engine_close(dc->dc_engine, slot, dc->dc_now());
 }
 
-/* The engine's slot of an open file, as open put it there. */
-static uint32_t
-dev_slot(const struct dev *dv, const struct fuse_file_info *fi)
+/*
+ * The engine's slot of an open file, as open put it there.  Should a kernel
+ * name another one, that request fails.
+ */
+static bool
+dev_slot(const struct dev *dv, const struct fuse_file_info *fi, uint32_t *slot)
 {
 	const struct dev_ctx *dc = dv->dv_ctx;
 
-	VSS_ASSERT(fi->fh < dc->dc_nopen && dc->dc_open[fi->fh].do_used &&
-	    dc->dc_open[fi->fh].do_kind == (uint8_t)dv->dv_kind);
-	return ((uint32_t)fi->fh);
+	if (fi == NULL || fi->fh >= dc->dc_nopen ||
+	    !dc->dc_open[fi->fh].do_used ||
+	    dc->dc_open[fi->fh].do_kind != (uint8_t)dv->dv_kind)
+		return (false);
+	*slot = (uint32_t)fi->fh;
+	return (true);
 }
 
 void
@@ -137,8 +143,10 @@ void
 dev_call_release(fuse_req_t req, struct fuse_file_info *fi)
 {
 	struct dev *dv = dev_of(req);
+	uint32_t slot;
 
-	dev_close(dv->dv_ctx, dev_slot(dv, fi));
+	if (dev_slot(dv, fi, &slot))
+		dev_close(dv->dv_ctx, slot);
 	fuse_reply_err(req, 0);
 }
 
@@ -209,21 +217,38 @@ dev_time_left(fuse_req_t req, const struct dev_ctx *dc)
 	fuse_reply_ioctl(req, 0, &ht, sizeof(ht));
 }
 
-/*
- * The kernel copies as many bytes as the command's own number says, so a
- * command that is equal to one of these has its size as well.
- */
+/* Those that take a structure; the length is that of the command's number. */
+static int
+dev_take(struct dev_ctx *dc, uint32_t slot, unsigned int cmd, const void *in,
+    size_t in_len)
+{
+	if (in_len != _IOC_SIZE(cmd))
+		return (ENOTTY);
+	switch (cmd) {
+	case IOCHVVSSWRITE:
+		return (dev_write(dc, slot, in));
+	case IOCHVVSSHELLO:
+		return (dev_hello(dc, slot, in));
+	case IOCHVVSSREASON:
+		return (dev_reason(dc, slot, in));
+	default:
+		return (ENOTTY);
+	}
+}
+
 void
 dev_call_ioctl(fuse_req_t req, unsigned int cmd, struct fuse_file_info *fi,
     const void *in, size_t in_len)
 {
 	struct dev *dv = dev_of(req);
 	struct dev_ctx *dc = dv->dv_ctx;
-	uint32_t slot = dev_slot(dv, fi);
+	uint32_t slot;
 	int error = 0;
 
-	VSS_ASSERT(
-	    (_IOC_DIR(cmd) & _IOC_WRITE) == 0 || in_len == _IOC_SIZE(cmd));
+	if (!dev_slot(dv, fi, &slot)) {
+		fuse_reply_err(req, EBADF);
+		return;
+	}
 	switch (cmd) {
 	case IOCHVVSSREAD:
 		dev_read(req, dc, slot);
@@ -231,20 +256,11 @@ dev_call_ioctl(fuse_req_t req, unsigned int cmd, struct fuse_file_info *fi,
 	case IOCHVVSSTIMELEFT:
 		dev_time_left(req, dc);
 		return;
-	case IOCHVVSSWRITE:
-		error = dev_write(dc, slot, in);
-		break;
-	case IOCHVVSSHELLO:
-		error = dev_hello(dc, slot, in);
-		break;
-	case IOCHVVSSREASON:
-		error = dev_reason(dc, slot, in);
-		break;
 	case FIONBIO:
 	case FIOASYNC:
 		break;
 	default:
-		error = ENOTTY;
+		error = dev_take(dc, slot, cmd, in, in_len);
 		break;
 	}
 	if (error != 0)
@@ -260,9 +276,15 @@ dev_call_poll(
 {
 	struct dev *dv = dev_of(req);
 	struct dev_ctx *dc = dv->dv_ctx;
-	uint32_t slot = dev_slot(dv, fi);
 	unsigned revents = 0;
+	uint32_t slot;
 
+	if (!dev_slot(dv, fi, &slot)) {
+		if (ph != NULL)
+			fuse_pollhandle_destroy(ph);
+		fuse_reply_err(req, EBADF);
+		return;
+	}
 	if (ph != NULL) {
 		dev_forget_poll(&dc->dc_open[slot]);
 		dc->dc_open[slot].do_ph = ph;

@@ -293,6 +293,19 @@ def another_ioctl_or_another_size_is_enotty():
 
 
 @case
+def ioctls_of_files_that_the_kernel_passes_on_in_its_own_form_are_refused():
+    m = guest()
+    app = Device(m.app_dev)
+    # FS_IOC_GETFLAGS, SETFLAGS, FSGETXATTR, FSSETXATTR, GETVERSION, FIBMAP,
+    # FS_IOC_FIEMAP, FIGETBSZ, FICLONE, FIDEDUPERANGE, FS_IOC_RESVSP
+    for number in (0x80086601, 0x40086602, 0x801C581F, 0x401C5820, 0x80087601,
+                   1, 0xC020660B, 2, 0x40049409, 0xC0189436, 0x40305828):
+        fails(fcntl.ioctl, app.fd, number, bytes(128))
+        check(m.driver.alive(), f"the driver lives after {number:#x}")
+        check(app.read() == (0, FAIL, 0), "and serves")
+
+
+@case
 def it_is_a_device_and_not_a_file():
     m = guest()
     app = Device(m.app_dev)
