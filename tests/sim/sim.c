@@ -108,6 +108,7 @@ serve_ring(struct sim *s)
 			sim_fail(s, "the guest finds the ring corrupt");
 		sim_oracle_read(s, rp.rp_xactid);
 		vss_engine_rx(&s->s_engine, rp.rp_len, rp.rp_xactid, s->s_now);
+		sim_oracle_taken(s, rp.rp_xactid);
 	}
 }
 

@@ -58,6 +58,29 @@ enum sim_fault {
 	    SIM_NFAULTS
 };
 
+/* States as ENGINE.md section 2 groups them. */
+enum sim_class {
+	SIM_IDLE,
+	SIM_CHECKING,
+	SIM_FREEZING,
+	SIM_HOLDING,
+	SIM_THAWING,
+	SIM_UNDO
+};
+
+/* What a request does there. */
+enum sim_expect {
+	SIM_RUNS,
+	SIM_FAILS,     /* at once, and disturbs nothing */
+	SIM_IS_OK,     /* likewise */
+	SIM_UNKNOWN,   /* likewise, not supported */
+	SIM_BY_LOST,   /* likewise, FAIL if LOST */
+	SIM_OVERTAKES, /* what is under way fails at once */
+	SIM_JOINS,     /* the THAW under way */
+	SIM_WAITS,     /* for the undo */
+	SIM_ENDS_ALL   /* what is open fails, and this is OK, at once */
+};
+
 struct sim_request {
 	uint8_t sr_op;
 	bool sr_negotiate;
@@ -66,6 +89,10 @@ struct sim_request {
 	bool sr_replied;
 	bool sr_forgotten; /* a lost channel took it */
 	bool sr_wrong;	   /* malformed: its answer is a failure */
+	bool sr_answered;  /* an answer is there, sent or not */
+	bool sr_lost;	   /* it came while LOST */
+	enum sim_expect sr_expect;
+	enum vss_engine_state sr_state; /* in which it came */
 	uint32_t sr_len;
 	uint64_t sr_read_ns;
 	uint32_t sr_status;
@@ -144,6 +171,7 @@ uint32_t sim_nfrozen(const struct sim *s);
 
 /* sim_oracle.c: called before what they name happens, or after a step. */
 void sim_oracle_read(struct sim *s, uint64_t xid);
+void sim_oracle_taken(struct sim *s, uint64_t xid);
 void sim_oracle_reply(struct sim *s, const struct vss_engine_reply *ey);
 void sim_oracle_close_app(struct sim *s, const struct sim_app *sa);
 void sim_oracle_close_daemon(struct sim *s);

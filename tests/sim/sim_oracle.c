@@ -56,6 +56,58 @@ counts(const struct sim *s, const struct sim_app *sa)
 	return (sa->sa_acked && s->s_clients[sa->sa_slot].cl_counted);
 }
 
+/*
+ * ENGINE.md section 2: what a request that comes in a state is answered.
+ */
+static enum sim_class
+class_of(enum vss_engine_state st)
+{
+	if (st == VSS_ENGINE_IDLE)
+		return (SIM_IDLE);
+	if (is_freezing(st))
+		return (SIM_FREEZING);
+	if (is_undo(st))
+		return (SIM_UNDO);
+	if (st == VSS_ENGINE_HOLDING)
+		return (SIM_HOLDING);
+	return (is_holding(st) ? SIM_THAWING : SIM_CHECKING);
+}
+
+static enum sim_expect
+expected(const struct sim *s, const struct sim_request *sr)
+{
+	static const enum sim_expect check[] = { SIM_RUNS, SIM_FAILS, SIM_FAILS,
+		SIM_FAILS, SIM_FAILS, SIM_WAITS };
+	static const enum sim_expect freeze[] = { SIM_RUNS, SIM_OVERTAKES,
+		SIM_FAILS, SIM_FAILS, SIM_FAILS, SIM_WAITS };
+	static const enum sim_expect thaw[] = { SIM_BY_LOST, SIM_BY_LOST,
+		SIM_OVERTAKES, SIM_RUNS, SIM_JOINS, SIM_WAITS };
+	enum sim_class c = class_of(sim_state(s));
+
+	if (sr->sr_negotiate)
+		return (SIM_ENDS_ALL);
+	switch (sr->sr_op) {
+	case VSS_WIRE_CHECK_HOT_BACKUP:
+	case VSS_WIRE_FREEZE:
+		if (c == SIM_IDLE && !s->s_daemon_open)
+			return (SIM_FAILS);
+		return (sr->sr_op == VSS_WIRE_FREEZE ? freeze[c] : check[c]);
+	case VSS_WIRE_THAW:
+		return (thaw[c]);
+	default:
+		return (sr->sr_op > VSS_WIRE_AUTO_RECOVER ? SIM_UNKNOWN :
+							    SIM_IS_OK);
+	}
+}
+
+/* Whether a request that was read, and is to be answered, has no answer yet. */
+static bool
+is_open(const struct sim_request *sr)
+{
+	return (sr->sr_read && sr->sr_answerable && !sr->sr_forgotten &&
+	    !sr->sr_answered);
+}
+
 void
 sim_oracle_read(struct sim *s, uint64_t xid)
 {
@@ -68,13 +120,103 @@ sim_oracle_read(struct sim *s, uint64_t xid)
 		sim_fail(s, "a packet is read twice");
 	sr->sr_read = true;
 	sr->sr_read_ns = s->s_now;
-	if (!sr->sr_answerable || sr->sr_wrong)
+	sr->sr_state = sim_state(s);
+	sr->sr_lost = s->s_lost;
+	if (!sr->sr_answerable)
+		return;
+	sr->sr_expect = sr->sr_wrong ? SIM_FAILS : expected(s, sr);
+	if (sr->sr_wrong)
 		return;
 	if (sr->sr_negotiate && is_holding(sim_state(s)))
 		set_lost(s, "negotiate");
 	if (sr->sr_op == VSS_WIRE_BACKUP_COMPLETE && !sr->sr_negotiate &&
 	    sim_state(s) == VSS_ENGINE_IDLE)
 		s->s_lost = false;
+}
+
+/* The engine has taken the packet: what must have been answered by now? */
+void
+sim_oracle_taken(struct sim *s, uint64_t xid)
+{
+	struct sim_request *sr = &s->s_requests[xid - 1];
+	const struct vss_request *rq;
+	uint64_t k;
+	uint32_t i;
+
+	for (i = 0; i < VSS_ENGINE_MAX_REQUESTS; i++) {
+		rq = &s->s_engine.e_requests.rt_slots[i];
+		if (rq->rq_state == VSS_REQUEST_READY)
+			s->s_requests[rq->rq_reply.ey_xactid - 1].sr_answered =
+			    true;
+	}
+	if (!sr->sr_answerable) {
+		if (sim_state(s) != sr->sr_state)
+			sim_fail(s, "a packet to be dropped changes the state");
+		return;
+	}
+	switch (sr->sr_expect) {
+	case SIM_FAILS:
+	case SIM_IS_OK:
+	case SIM_UNKNOWN:
+	case SIM_BY_LOST:
+		if (is_open(sr))
+			sim_fail(s, "not answered at once");
+		if (sim_state(s) != sr->sr_state)
+			sim_fail(s, "what is answered at once disturbs");
+		break;
+	case SIM_ENDS_ALL:
+		for (k = 0; k < s->s_nrequests; k++)
+			if (is_open(&s->s_requests[k]))
+				sim_fail(s, "NEGOTIATE leaves a request open");
+		break;
+	case SIM_OVERTAKES:
+		for (k = 0; k < s->s_nrequests; k++)
+			if (is_open(&s->s_requests[k]) && k != xid - 1)
+				sim_fail(s, "a request is not overtaken");
+		break;
+	case SIM_RUNS:
+	case SIM_JOINS:
+	case SIM_WAITS:
+	default:
+		break;
+	}
+}
+
+/* The answer that goes out is the one that the table demands. */
+static void
+check_expected(struct sim *s, const struct sim_request *sr,
+    const struct vss_engine_reply *ey)
+{
+	bool ok = ey->ey_status == 0;
+
+	switch (sr->sr_expect) {
+	case SIM_FAILS:
+		if (ok)
+			sim_fail(s, "it should have failed");
+		break;
+	case SIM_IS_OK:
+	case SIM_ENDS_ALL:
+		if (!ok)
+			sim_fail(s, "it should have been OK");
+		break;
+	case SIM_UNKNOWN:
+		if (ey->ey_status != VMBUS_ICMSG_S_NOT_SUPPORTED)
+			sim_fail(s, "an unknown operation is not refused");
+		break;
+	case SIM_BY_LOST:
+		if (ok == sr->sr_lost)
+			sim_fail(s, "THAW is not answered by LOST");
+		break;
+	case SIM_WAITS:
+		if (sr->sr_op == VSS_WIRE_THAW && ok && sr->sr_lost)
+			sim_fail(s, "a THAW that waited is OK though LOST");
+		break;
+	case SIM_RUNS:
+	case SIM_JOINS:
+	case SIM_OVERTAKES:
+	default:
+		break;
+	}
 }
 
 static uint64_t
@@ -134,12 +276,11 @@ sim_oracle_reply(struct sim *s, const struct vss_engine_reply *ey)
 		sim_fail(s, "a packet to be dropped is answered");
 	if (sr->sr_forgotten)
 		sim_fail(s, "a request of a lost channel is answered");
-	sr->sr_replied = true;
+	sr->sr_replied = sr->sr_answered = true;
 	sr->sr_status = ey->ey_status;
+	check_expected(s, sr, ey);
 	if (ey->ey_answered_ns - sr->sr_read_ns > limit(s, sr))
 		sim_fail(s, "a reply came after its limit");
-	if (sr->sr_wrong && ey->ey_status != VMBUS_ICMSG_S_FAIL)
-		sim_fail(s, "a malformed request is answered with success");
 	if (ey->ey_status != 0 &&
 	    ey->ey_reason.er_cause == VSS_ENGINE_CAUSE_NONE)
 		sim_fail(s, "a failure without a reason");
