@@ -192,6 +192,13 @@ start(struct sim *s, uint64_t seed, bool verbose)
 	vss_engine_conf_default(&s->s_conf);
 	s->s_conf.ec_max_clients = SIM_APPS + 2;
 	s->s_conf.ec_besteffort = sim_random(s, 4) == 0;
+	if (sim_random(s, 2) == 0) {
+		s->s_conf.ec_check_ns = (1 + sim_random(s, 10)) * S;
+		s->s_conf.ec_thaw_ns = (1 + sim_random(s, 10)) * S;
+		s->s_conf.ec_thaw_fs_ns = (1 + sim_random(s, 100)) *
+		    s->s_conf.ec_thaw_ns / 100;
+		s->s_conf.ec_hold_ns = (1 + sim_random(s, 60)) * S;
+	}
 	/* A run has no fault, a few, or all of them. */
 	for (f = 0; f < SIM_NFAULTS; f++)
 		s->s_faults[f] = seed % 8 != 0 &&

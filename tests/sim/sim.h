@@ -106,6 +106,8 @@ struct sim_app {
 	struct vss_engine_msg sa_todo; /* READ, to be answered; em_op 0: none */
 	uint64_t sa_last_freeze;       /* id of the FREEZE it acknowledged */
 	/* What the oracle needs. */
+	bool sa_active; /* polled or READ once */
+	bool sa_part;	/* takes part in the freeze under way */
 	bool sa_told;	/* READ FREEZE, no THAW READ since */
 	bool sa_spared; /* it was stale or let go then: not waited for */
 	bool sa_acked;	/* acknowledged it in time, no THAW READ since */

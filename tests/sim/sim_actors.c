@@ -224,6 +224,7 @@ open_app(struct sim *s, struct sim_app *sa)
 	sa->sa_todo.em_op = VSS_ENGINE_NONE;
 	sa->sa_last_freeze = 0;
 	sa->sa_told = sa->sa_acked = false;
+	sa->sa_active = sa->sa_part = false;
 	sa->sa_level = (uint32_t)sim_random(s, 3) * 40;
 	if (sim_random(s, 3) != 0 &&
 	    vss_engine_hello(&s->s_engine, sa->sa_slot, "app", sa->sa_level,
@@ -300,7 +301,7 @@ app_acts(struct sim *s, struct sim_app *sa)
 	if (sim_chance(s, SIM_CLIENT_DIES, 8)) {
 		sim_say(s, "app %u dies", sa->sa_slot);
 		sim_oracle_close_app(s, sa);
-		sa->sa_open = false;
+		sa->sa_open = sa->sa_part = false;
 		vss_engine_close(&s->s_engine, sa->sa_slot, s->s_now);
 		sa->sa_next_ns = s->s_now + (1 + sim_random(s, 20)) * S;
 		return;
@@ -316,6 +317,7 @@ app_acts(struct sim *s, struct sim_app *sa)
 		write_app(s, sa, &em);
 		return;
 	}
+	sa->sa_active = true;
 	if (!vss_engine_poll(&s->s_engine, sa->sa_slot, s->s_now)) {
 		sa->sa_next_ns = VSS_ENGINE_NEVER;
 		return;

@@ -238,8 +238,7 @@ check_hold(struct sim *s)
 	if (sim_nfrozen(s) != SIM_FS)
 		sim_fail(s, "FREEZE is OK with a file system not frozen");
 	for (sa = s->s_apps; sa < s->s_apps + SIM_APPS; sa++)
-		if (sa->sa_open && sa->sa_told && !sa->sa_acked &&
-		    !sa->sa_spared)
+		if (sa->sa_part && !sa->sa_acked && !sa->sa_spared)
 			sim_fail(s,
 			    "FREEZE is OK, an application did not say "
 			    "so");
@@ -253,10 +252,23 @@ check_all_quiesced(struct sim *s)
 	struct sim_app *sa;
 
 	for (sa = s->s_apps; sa < s->s_apps + SIM_APPS; sa++)
-		if (sa->sa_open && sa->sa_told && !sa->sa_acked)
+		if (sa->sa_part && !sa->sa_acked)
 			sim_fail(s,
 			    "said to be consistent, and an application "
 			    "did not answer");
+}
+
+/* A THAW that ran is OK: whoever was at rest has READ THAW. */
+static void
+check_all_resumed(struct sim *s)
+{
+	struct sim_app *sa;
+
+	for (sa = s->s_apps; sa < s->s_apps + SIM_APPS; sa++)
+		if (sa->sa_open && sa->sa_acked && !sa->sa_spared)
+			sim_fail(s,
+			    "THAW is OK, and an application was not "
+			    "told");
 }
 
 void
@@ -292,6 +304,8 @@ sim_oracle_reply(struct sim *s, const struct vss_engine_reply *ey)
 		check_hold(s);
 	if (sr->sr_op == VSS_WIRE_THAW) {
 		s->s_ok_thaws++;
+		if (sr->sr_expect == SIM_RUNS)
+			check_all_resumed(s);
 		if (ey->ey_answered_ns == s->s_now && s->s_lost &&
 		    s->s_engine.e_lost)
 			sim_fail(s, "THAW is OK while LOST");
@@ -431,8 +445,11 @@ sim_oracle_step(struct sim *s)
 		if (sa->sa_open)
 			sa->sa_spared = s->s_clients[sa->sa_slot].cl_stale ||
 			    (sa->sa_spared && st != VSS_ENGINE_IDLE);
-	if (is_freezing(st) && !is_freezing(s->s_before))
+	if (is_freezing(st) && !is_freezing(s->s_before)) {
 		s->s_lost = false;
+		for (sa = s->s_apps; sa < s->s_apps + SIM_APPS; sa++)
+			sa->sa_part = sa->sa_open && sa->sa_active;
+	}
 	s->s_before = st;
 	if (s->s_engine.e_lost != s->s_lost)
 		sim_fail(s,
