@@ -8,6 +8,8 @@
  * run from a seed, and the program.  Prints TAP, the failing seed first.
  */
 
+#include <sys/wait.h>
+
 #include <stdarg.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +21,26 @@
 #define HEAL_STEP 20000
 
 static struct sim world;
+
+/* How a run is made: all of it is repeated by the same words. */
+struct recipe {
+	uint64_t rc_seed;
+	uint64_t rc_steps;
+	uint32_t rc_without; /* faults left out, a bit each */
+	bool rc_verbose;
+};
+
+/* The run of this process; a failing one is shrunk by its first process. */
+static struct recipe running = { 1, STEPS, 0, false };
+static bool shrinking;
+
+static void shrink(struct recipe *rc);
+
+static const char *const fault_names[] = {
+#define X(name) #name,
+	SIM_FAULTS(X)
+#undef X
+};
 
 uint64_t
 sim_random(struct sim *s, uint64_t n)
@@ -60,21 +82,22 @@ void
 sim_fail(struct sim *s, const char *what)
 {
 	uint32_t f;
-	static const char *const names[] = {
-#define X(name) #name,
-		SIM_FAULTS(X)
-#undef X
-	};
 
-	printf("not ok 1 - seed %llu, step %llu, %s: %s\n# faults:",
-	    (unsigned long long)s->s_seed, (unsigned long long)s->s_steps,
+	printf("%s seed %llu, step %llu, %s: %s\n# faults:",
+	    shrinking ? "#" : "not ok 1 -", (unsigned long long)s->s_seed,
+	    (unsigned long long)s->s_steps,
 	    vss_engine_state_name(s->s_engine.e_state), what);
 	for (f = 0; f < SIM_NFAULTS; f++)
 		if (s->s_faults[f])
-			printf(" %s", names[f]);
-	printf("\n# repeat it: make sim SEED=%llu N=1\n1..1\n",
-	    (unsigned long long)s->s_seed);
-	exit(1);
+			printf(" %s", fault_names[f]);
+	printf("\n");
+	if (!shrinking) {
+		shrinking = true;
+		shrink(&running);
+		printf("1..1\n");
+	}
+	fflush(stdout);
+	_exit(1);
 }
 
 /* What core asks of its environment. */
@@ -181,13 +204,14 @@ step(struct sim *s)
 }
 
 static void
-start(struct sim *s, uint64_t seed, bool verbose)
+start(struct sim *s, const struct recipe *rc)
 {
+	uint64_t seed = rc->rc_seed;
 	uint32_t f;
 
 	memset(s, 0, sizeof(*s));
 	s->s_seed = s->s_rng = seed;
-	s->s_verbose = verbose;
+	s->s_verbose = rc->rc_verbose;
 	s->s_now = 1000 * S;
 	vss_engine_conf_default(&s->s_conf);
 	s->s_conf.ec_max_clients = SIM_APPS + 2;
@@ -200,9 +224,12 @@ start(struct sim *s, uint64_t seed, bool verbose)
 		s->s_conf.ec_hold_ns = (1 + sim_random(s, 60)) * S;
 	}
 	/* A run has no fault, a few, or all of them. */
-	for (f = 0; f < SIM_NFAULTS; f++)
+	for (f = 0; f < SIM_NFAULTS; f++) {
 		s->s_faults[f] = seed % 8 != 0 &&
 		    (seed % 8 == 1 || sim_random(s, 5) == 0);
+		if ((rc->rc_without & 1U << f) != 0)
+			s->s_faults[f] = false;
+	}
 	vss_trace_init(&s->s_trace, s->s_events, VSS_NELEM(s->s_events));
 	if (vss_engine_init(
 		&s->s_engine, &s->s_conf, s->s_clients, &s->s_trace) != 0)
@@ -211,12 +238,12 @@ start(struct sim *s, uint64_t seed, bool verbose)
 }
 
 static void
-run(struct sim *s, uint64_t seed, bool verbose)
+run(struct sim *s, const struct recipe *rc)
 {
 	uint64_t i, until;
 
-	start(s, seed, verbose);
-	for (i = 0; i < STEPS; i++)
+	start(s, rc);
+	for (i = 0; i < rc->rc_steps; i++)
 		step(s);
 	/* Then nothing goes wrong any more, and all must come right. */
 	sim_say(s, "healed");
@@ -230,24 +257,69 @@ run(struct sim *s, uint64_t seed, bool verbose)
 	sim_oracle_end(s);
 }
 
+/* Runs it in a process of its own; whether it fails there. */
+static bool
+fails(const struct recipe *rc)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		if (!rc->rc_verbose)
+			(void)!freopen("/dev/null", "w", stdout);
+		run(&world, rc);
+		_exit(0);
+	}
+	if (pid == -1 || waitpid(pid, &status, 0) == -1)
+		return (false);
+	return (status != 0);
+}
+
+/*
+ * Makes a failing run shorter while it still fails: without one fault after
+ * the other, then with half the steps, and tells what is left.
+ */
+static void
+shrink(struct recipe *rc)
+{
+	struct recipe less;
+	uint32_t f;
+
+	for (f = 0; f < SIM_NFAULTS; f++) {
+		less = *rc;
+		less.rc_without |= 1U << f;
+		if (fails(&less))
+			*rc = less;
+	}
+	for (less = *rc; less.rc_steps > 1; less.rc_steps /= 2)
+		if (!fails(&less))
+			break;
+		else
+			*rc = less;
+	rc->rc_verbose = true;
+	printf("# the shortest that was found, without 0x%x, %llu steps:\n",
+	    rc->rc_without, (unsigned long long)rc->rc_steps);
+	(void)fails(rc);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct timespec a, b;
-	uint64_t i, n, seed, checkpoints, freezes, losses, steps;
-	bool verbose;
+	struct recipe *rc = &running;
+	uint64_t first, n, checkpoints, freezes, losses, steps;
 	int ch;
 
-	seed = 1;
 	n = 1000;
-	verbose = false;
 	while ((ch = getopt(argc, argv, "n:s:v")) != -1) {
 		if (ch == 'n')
 			n = strtoull(optarg, NULL, 0);
 		else if (ch == 's')
-			seed = strtoull(optarg, NULL, 0);
+			rc->rc_seed = strtoull(optarg, NULL, 0);
 		else if (ch == 'v')
-			verbose = true;
+			rc->rc_verbose = true;
 		else {
 			fprintf(stderr,
 			    "usage: hv_vss_sim [-v] [-s seed] "
@@ -255,12 +327,13 @@ main(int argc, char **argv)
 			return (1);
 		}
 	}
-	printf("# first seed %llu, %llu runs\n", (unsigned long long)seed,
-	    (unsigned long long)n);
+	printf("# first seed %llu, %llu runs\n",
+	    (unsigned long long)rc->rc_seed, (unsigned long long)n);
+	first = rc->rc_seed;
 	checkpoints = freezes = losses = steps = 0;
 	clock_gettime(CLOCK_MONOTONIC, &a);
-	for (i = 0; i < n; i++) {
-		run(&world, seed + i, verbose);
+	for (; rc->rc_seed < first + n; rc->rc_seed++) {
+		run(&world, rc);
 		checkpoints += world.s_checkpoints;
 		freezes += world.s_ok_freezes;
 		losses += world.s_losses;
@@ -275,6 +348,6 @@ main(int argc, char **argv)
 		((double)(b.tv_sec - a.tv_sec) +
 		    (double)(b.tv_nsec - a.tv_nsec) / 1e9));
 	printf("ok 1 - every promise held in %llu runs from seed %llu\n1..1\n",
-	    (unsigned long long)n, (unsigned long long)seed);
+	    (unsigned long long)n, (unsigned long long)first);
 	return (0);
 }
