@@ -98,8 +98,9 @@ proc_harden(void)
 {
 	struct rlimit none = { 0, 0 };
 
-	if (chdir("/") != 0)
-		report(REPORT_DEBUG, "chdir /: %s", strerror(errno));
+	/* On no disk, where / may be one. */
+	if (chdir("/proc") != 0)
+		report(REPORT_DEBUG, "chdir /proc: %s", strerror(errno));
 	/* Before the process's files in /proc are nobody's to write. */
 	proc_oom_score();
 	setrlimit(RLIMIT_CORE, &none);
