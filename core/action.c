@@ -191,7 +191,8 @@ vss_action_answer(struct vss_engine *e, struct vss_request *rq, uint32_t status)
 		e->e_failure = e->e_why;
 	}
 	vss_request_move(&e->e_requests, rq, VSS_REQUEST_READY);
-	vss_action_trace(e, VSS_TRACE_REPLY, NULL, ey->ey_op, status);
+	vss_action_trace(e, VSS_TRACE_REPLY, NULL,
+	    ey->ey_negotiate ? VSS_TRACE_NEGOTIATE : ey->ey_op, status);
 }
 
 void

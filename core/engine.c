@@ -106,7 +106,8 @@ request_limit(const struct vss_engine *e, uint8_t op)
 
 /* A request that is not dropped; its slot is taken from now on. */
 static struct vss_request *
-accept_request(struct vss_engine *e, uint32_t len, uint64_t xactid, uint8_t op)
+accept_request(struct vss_engine *e, uint32_t len, uint64_t xactid, uint8_t op,
+    bool negotiate)
 {
 	struct vss_request *rq = e->e_rx;
 	struct vss_engine_reply *ey = &rq->rq_reply;
@@ -118,11 +119,13 @@ accept_request(struct vss_engine *e, uint32_t len, uint64_t xactid, uint8_t op)
 	ey->ey_len = len;
 	ey->ey_xactid = xactid;
 	ey->ey_op = op;
+	ey->ey_negotiate = negotiate;
 	ey->ey_arrived_ns = e->e_now_ns;
 	rq->rq_lost = e->e_lost;
 	rq->rq_deadline_ns = e->e_now_ns + request_limit(e, op);
 	vss_request_move(&e->e_requests, rq, VSS_REQUEST_RUNNING);
-	vss_action_trace(e, VSS_TRACE_REQUEST, NULL, op, xactid);
+	vss_action_trace(e, VSS_TRACE_REQUEST, NULL,
+	    negotiate ? VSS_TRACE_NEGOTIATE : op, xactid);
 	return (rq);
 }
 
@@ -145,8 +148,7 @@ rx_negotiate(struct vss_engine *e, uint32_t len, uint64_t xactid)
 		vss_engine_rx_dropped(e, len, e->e_now_ns);
 		return;
 	}
-	rq = accept_request(e, len, xactid, 0);
-	rq->rq_reply.ey_negotiate = true;
+	rq = accept_request(e, len, xactid, 0, true);
 	if (error != 0) {
 		vss_action_why(e, VSS_ENGINE_CAUSE_MALFORMED, NULL);
 		vss_action_answer(e, rq, VMBUS_ICMSG_S_FAIL);
@@ -172,7 +174,7 @@ rx_vss(struct vss_engine *e, const struct vmbus_icmsg *im, uint32_t len,
 		vss_engine_rx_dropped(e, len, e->e_now_ns);
 		return;
 	}
-	rq = accept_request(e, len, xactid, wr.wr_op);
+	rq = accept_request(e, len, xactid, wr.wr_op, false);
 	if (error != 0) {
 		vss_action_why(e, VSS_ENGINE_CAUSE_MALFORMED, NULL);
 		vss_action_answer(e, rq, VMBUS_ICMSG_S_FAIL);

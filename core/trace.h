@@ -34,6 +34,9 @@
 	X(LOST, "lost")	      /* LOST set: 1, cleared: 0; cause */            \
 	X(CHANNEL, "channel") /* channel: 1 open, 0 lost */
 
+/* The operation of REQUEST and REPLY where it is NEGOTIATE. */
+#define VSS_TRACE_NEGOTIATE 0x100
+
 enum vss_trace_kind {
 #define X(sym, name) VSS_TRACE_##sym,
 	VSS_TRACE_KINDS(X)

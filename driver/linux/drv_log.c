@@ -172,6 +172,8 @@ log_host_op(uint32_t op)
 		return ("dm-info");
 	case VSS_WIRE_BACKUP_COMPLETE:
 		return ("complete");
+	case VSS_TRACE_NEGOTIATE:
+		return ("negotiate");
 	default:
 		return (vss_wire_op_name((uint8_t)op));
 	}

@@ -374,7 +374,7 @@ def the_trace_is_lines_of_json_that_tell_the_transaction():
     comm = open("/proc/self/comm", encoding="ascii").read().strip()
     notes = [(e["name"], e["op"]) for e in events if e["event"] == "notify"]
     check(notes == [(comm, "freeze")] * 2 + [(comm, "thaw")] * 2, f"{notes}")
-    for op in ("freeze", "thaw"):
+    for op in ("negotiate", "freeze", "thaw"):
         for kind in ("request", "reply"):
             n = sum(e["event"] == kind and e["op"] == op for e in events)
             check(n == 1, f"one {kind} of {op}: {n}")
