@@ -323,7 +323,7 @@ static void
 canon(void)
 {
 	const struct vss_request *rq;
-	struct vss_request *order[SLOTS];
+	struct vss_request *order[SLOTS] = { NULL };
 	uint32_t i, n;
 
 	h1 = 0x243f6a8885a308d3ULL;
