@@ -108,14 +108,15 @@ struct dm_txn {
 	uint64_t tx_later_ns;	    /* for so long */
 	uint64_t tx_deadline_ns;    /* of the phase, DM_NEVER: none */
 	uint64_t tx_limit_ns;	    /* of FREEZE */
-	uint64_t tx_lease_ns;	    /* the guard's */
-	uint64_t tx_hold_ns;	    /* how long the hold may be */
-	uint64_t tx_kill_ns;	    /* when to look at the worker again */
-	uint64_t tx_again_ns;	    /* THAWING: not before, once more */
-	bool tx_ping;		    /* a PING is not answered */
-	bool tx_guard_thaws;	    /* THAWING: the guard was told to */
-	bool tx_failed;		    /* FREEZE is refused, or the hold LOST */
-	bool tx_orderly;	    /* the host's THAW began the thaw */
+	uint64_t tx_refuse_ns; /* THAWING: FREEZE is refused at the latest */
+	uint64_t tx_lease_ns;  /* the guard's */
+	uint64_t tx_hold_ns;   /* how long the hold may be */
+	uint64_t tx_kill_ns;   /* when to look at the worker again */
+	uint64_t tx_again_ns;  /* THAWING: not before, once more */
+	bool tx_ping;	       /* a PING is not answered */
+	bool tx_guard_thaws;   /* THAWING: the guard was told to */
+	bool tx_failed;	       /* FREEZE is refused, or the hold LOST */
+	bool tx_orderly;       /* the host's THAW began the thaw */
 	char tx_reason[HV_VSS_REASON_MAX]; /* first thing that failed */
 };
 
@@ -135,8 +136,8 @@ struct dm {
 	struct dm_helper dm_helper[DM_NROLES];
 	struct dm_txn dm_txn;
 	int dm_lock;
-	int dm_record; /* the record, open */
-	int dm_old;    /* pidfd of an earlier run's freezer, or -1 */
+	int dm_record;			 /* the record, open */
+	int dm_old[DM_NROLES];		 /* pidfds of an earlier run's, or -1 */
 	char dm_hung[HV_VSS_REASON_MAX]; /* why the worker was killed */
 	char dm_veto[HV_VSS_REASON_MAX]; /* what an earlier run left frozen */
 };
@@ -207,8 +208,8 @@ struct dm_record_fs {
 };
 
 struct dm_record {
-	pid_t rc_pid;	   /* the freezer's */
-	uint64_t rc_start; /* its start time, as /proc has it */
+	pid_t rc_pid[DM_NROLES];
+	uint64_t rc_start[DM_NROLES]; /* start times, as /proc has them */
 	uint32_t rc_nfs;
 	struct dm_record_fs rc_fs[FRZ_FS_MAX];
 };
@@ -219,12 +220,12 @@ int dm_record_write(struct dm *dm);
 void dm_record_clear(struct dm *dm);
 /* Reads it; false if it names nothing that may be frozen. */
 bool dm_record_read(struct dm *dm, struct dm_record *rc);
-/* A pidfd of the freezer that it names, or -1 if that has ended. */
-int dm_record_freezer(const struct dm_record *rc);
+/* A pidfd of the worker or guard that it names, or -1 if that has ended. */
+int dm_record_helper(const struct dm_record *rc, enum dm_role role);
 
 /* dm_recover.c */
 void dm_recover_start(struct dm *dm); /* at start, worker and guard ready */
-void dm_recover_again(struct dm *dm); /* the earlier freezer has ended */
+void dm_recover_again(struct dm *dm); /* the earlier ones have ended */
 int dm_recover_all(struct dm *dm, bool force); /* exit status */
 
 /* dm_report.c */

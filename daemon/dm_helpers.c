@@ -361,8 +361,8 @@ dm_helpers_reap(struct dm *dm, enum dm_role role)
 	    false;
 	if (role == DM_WORKER)
 		dm->dm_hung[0] = '\0';
-	if (!told)
-		dm_txn_ended(dm, role);
+	/* Also if that knows that it was killed: now its calls are over. */
+	dm_txn_ended(dm, role);
 }
 
 void

@@ -10,7 +10,8 @@
  *
  *	hv_vss frozen 1
  *	boot BOOT-ID
- *	freezer PID START-TIME
+ *	worker PID START-TIME
+ *	guard PID START-TIME
  *	rcu_expedited OLD-VALUE		- if it was not changed
  *	fs MAJOR:MINOR STATE PATH	STATE is ours or foreign; PATH to the
  *end of the line, \ooo for odd bytes
@@ -38,6 +39,11 @@
 #define DM_BOOT_ID     "/proc/sys/kernel/random/boot_id"
 /* Every byte of a path may need four. */
 #define DM_RECORD_MAX (256 + FRZ_FS_MAX * 512)
+
+static const char *const dm_record_role[DM_NROLES] = {
+	[DM_WORKER] = "worker %d %llu",
+	[DM_GUARD] = "guard %d %llu",
+};
 
 struct dm_text {
 	size_t tt_len;
@@ -195,15 +201,18 @@ static void
 dm_record_compose(struct dm *dm, struct dm_text *tt)
 {
 	struct dm_txn *tx = &dm->dm_txn;
-	pid_t pid = dm->dm_helper[DM_WORKER].dh_pid;
+	pid_t worker = dm->dm_helper[DM_WORKER].dh_pid;
+	pid_t guard = dm->dm_helper[DM_GUARD].dh_pid;
 	char boot[64];
 	uint32_t i, state;
 
 	tt->tt_len = 0;
 	tt->tt_full = !dm_boot_id(boot, sizeof(boot));
 	dm_text_add(tt, DM_RECORD_HEAD "boot %s\n", boot);
-	dm_text_add(tt, "freezer %d %llu\n", (int)pid,
-	    (unsigned long long)dm_start_time(pid));
+	dm_text_add(tt, "worker %d %llu\n", (int)worker,
+	    (unsigned long long)dm_start_time(worker));
+	dm_text_add(tt, "guard %d %llu\n", (int)guard,
+	    (unsigned long long)dm_start_time(guard));
 	dm_text_add(tt, "rcu_expedited -\n");
 	for (i = 0; i < tx->tx_nfs; i++) {
 		if ((tx->tx_fs[i].df_flags & FRZ_F_SYNC_ONLY) != 0)
@@ -253,13 +262,15 @@ dm_record_line(struct dm_record *rc, char *line)
 {
 	struct dm_record_fs *rf = &rc->rc_fs[rc->rc_nfs];
 	unsigned long long start;
+	enum dm_role role;
 	char state[16];
 	int n = 0, pid;
 
-	if (sscanf(line, "freezer %d %llu", &pid, &start) == 2) {
-		rc->rc_pid = pid;
-		rc->rc_start = start;
-	}
+	for (role = 0; role < DM_NROLES; role++)
+		if (sscanf(line, dm_record_role[role], &pid, &start) == 2) {
+			rc->rc_pid[role] = pid;
+			rc->rc_start[role] = start;
+		}
 	if (rc->rc_nfs == FRZ_FS_MAX ||
 	    sscanf(line, "fs %u:%u %15s %n", &rf->rf_major, &rf->rf_minor,
 		state, &n) != 3 ||
@@ -299,17 +310,17 @@ dm_record_read(struct dm *dm, struct dm_record *rc)
 }
 
 int
-dm_record_freezer(const struct dm_record *rc)
+dm_record_helper(const struct dm_record *rc, enum dm_role role)
 {
 	int pidfd;
 
-	if (rc->rc_pid <= 1 || rc->rc_start == 0)
+	if (rc->rc_pid[role] <= 1 || rc->rc_start[role] == 0)
 		return (-1);
-	pidfd = (int)syscall(SYS_pidfd_open, rc->rc_pid, 0);
+	pidfd = (int)syscall(SYS_pidfd_open, rc->rc_pid[role], 0);
 	if (pidfd == -1)
 		return (-1);
 	/* Looked at after it is held: a number that is used anew differs. */
-	if (dm_start_time(rc->rc_pid) == rc->rc_start)
+	if (dm_start_time(rc->rc_pid[role]) == rc->rc_start[role])
 		return (pidfd);
 	(void)close(pidfd);
 	return (-1);

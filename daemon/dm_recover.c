@@ -260,18 +260,54 @@ dm_recover_pass(struct dm *dm, const struct dm_record *rc, uint64_t limit_ns)
 	return (error);
 }
 
-/* Waits until a process has ended. */
+/* Waits until an earlier run's process has ended, and forgets it then. */
 static bool
-dm_recover_ended(int pidfd, uint64_t limit_ns)
+dm_recover_ended(int *pidfd, uint64_t limit_ns)
 {
-	struct pollfd pfd = { pidfd, POLLIN, 0 };
+	struct pollfd pfd = { *pidfd, POLLIN, 0 };
 
-	return (poll(&pfd, 1, (int)(limit_ns / DM_NS_PER_MS)) == 1);
+	if (*pidfd == -1)
+		return (true);
+	if (poll(&pfd, 1, (int)(limit_ns / DM_NS_PER_MS)) != 1)
+		return (false);
+	(void)close(*pidfd);
+	*pidfd = -1;
+	return (true);
 }
 
 static void
-dm_recover_veto(struct dm *dm, const struct dm_record *rc)
+dm_recover_kill(int pidfd)
 {
+	if (pidfd != -1)
+		(void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+}
+
+/*
+ * Waits for the earlier worker, which was killed, and for its guard, which ends
+ * when it has thawed what the worker left; a guard that does not may be
+ * stopped.
+ */
+static bool
+dm_recover_old_ended(struct dm *dm, uint64_t limit_ns)
+{
+	if (!dm_recover_ended(&dm->dm_old[DM_WORKER], limit_ns))
+		return (false);
+	if (dm_recover_ended(&dm->dm_old[DM_GUARD], limit_ns / 4))
+		return (true);
+	dm_recover_kill(dm->dm_old[DM_GUARD]);
+	return (dm_recover_ended(&dm->dm_old[DM_GUARD], limit_ns / 4));
+}
+
+/* Thaws for the last time when the earlier ones have ended, or says who not. */
+static void
+dm_recover_finish(struct dm *dm, struct dm_record *rc, uint64_t limit_ns)
+{
+	dm->dm_veto[0] = '\0';
+	if (dm_recover_old_ended(dm, limit_ns) &&
+	    dm_recover_pass(dm, rc, DM_START_WAIT_NS) == 0) {
+		dm_record_clear(dm);
+		return;
+	}
 	snprintf(dm->dm_veto, sizeof(dm->dm_veto),
 	    "%.120s: an earlier freeze or thaw of it has not returned from "
 	    "the kernel",
@@ -283,6 +319,7 @@ void
 dm_recover_start(struct dm *dm)
 {
 	struct dm_record *rc = &dm_list;
+	enum dm_role role;
 
 	if (!dm_record_read(dm, rc)) {
 		dm_record_clear(dm);
@@ -291,20 +328,13 @@ dm_recover_start(struct dm *dm)
 	report(REPORT_WARNING,
 	    "an earlier run may have left %u file systems frozen; thawing",
 	    rc->rc_nfs);
-	dm->dm_old = dm_record_freezer(rc);
-	if (dm->dm_old != -1)
-		(void)syscall(
-		    SYS_pidfd_send_signal, dm->dm_old, SIGKILL, NULL, 0);
-	if (dm_recover_pass(dm, rc, DM_START_WAIT_NS) != 0) {
-		dm_recover_veto(dm, rc);
-		return;
-	}
-	if (dm->dm_old == -1)
-		dm_record_clear(dm);
-	else if (dm_recover_ended(dm->dm_old, DM_START_WAIT_NS))
-		dm_recover_again(dm);
-	else
-		dm_recover_veto(dm, rc);
+	for (role = 0; role < DM_NROLES; role++)
+		dm->dm_old[role] = dm_record_helper(rc, role);
+	dm_recover_kill(dm->dm_old[DM_WORKER]);
+	/* At once, whoever may still be in the kernel; then for good. */
+	if (dm->dm_old[DM_WORKER] != -1 || dm->dm_old[DM_GUARD] != -1)
+		(void)dm_recover_pass(dm, rc, DM_START_WAIT_NS);
+	dm_recover_finish(dm, rc, DM_START_WAIT_NS);
 }
 
 void
@@ -312,15 +342,23 @@ dm_recover_again(struct dm *dm)
 {
 	struct dm_record *rc = &dm_list;
 
-	(void)close(dm->dm_old);
-	dm->dm_old = -1;
-	if (dm_record_read(dm, rc) &&
-	    dm_recover_pass(dm, rc, DM_START_WAIT_NS) != 0) {
-		dm_recover_veto(dm, rc);
+	if (!dm_record_read(dm, rc)) {
+		dm->dm_veto[0] = '\0';
 		return;
 	}
-	dm->dm_veto[0] = '\0';
-	dm_record_clear(dm);
+	dm_recover_finish(dm, rc, DM_NS_PER_MS);
+}
+
+/* Whether something was not frozen, and may be by a freeze under way. */
+static bool
+dm_recover_doubt(struct dm *dm)
+{
+	uint32_t i;
+
+	for (i = 0; i < dm->dm_txn.tx_nfs; i++)
+		if (atomic_load(&dm->dm_page->pg_slots[i].fs_errno) != 0)
+			return (true);
+	return (false);
 }
 
 int
@@ -329,9 +367,10 @@ dm_recover_all(struct dm *dm, bool force)
 	struct dm_record *rc = &dm_list;
 	uint64_t end = frz_now_ns() + DM_ALL_WAIT_NS;
 	int error, pidfd = -1;
+	bool doubt;
 
 	if (dm_record_read(dm, rc))
-		pidfd = dm_record_freezer(rc);
+		pidfd = dm_record_helper(rc, DM_WORKER);
 	else if (!force) {
 		report(REPORT_NOTICE,
 		    "the record names nothing that is frozen "
@@ -341,13 +380,12 @@ dm_recover_all(struct dm *dm, bool force)
 	if (force)
 		dm_recover_list_all(rc);
 	error = dm_recover_pass(dm, rc, DM_ALL_WAIT_NS);
+	doubt = pidfd != -1 && dm_recover_doubt(dm);
 	/* A freezer that is still within a freeze completes it after that. */
-	while (error == 0 && pidfd != -1 && frz_now_ns() < end) {
-		if (!dm_recover_ended(pidfd, DM_NS_PER_S))
-			continue;
-		(void)close(pidfd);
-		pidfd = -1;
+	while (error == 0 && doubt && pidfd != -1 && frz_now_ns() < end) {
+		(void)dm_recover_ended(&pidfd, DM_NS_PER_S);
 		error = dm_recover_pass(dm, rc, DM_ALL_WAIT_NS);
+		doubt = pidfd != -1 && dm_recover_doubt(dm);
 	}
-	return (error == 0 && pidfd == -1 ? 0 : 1);
+	return (error == 0 && !doubt ? 0 : 1);
 }

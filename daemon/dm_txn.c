@@ -267,12 +267,13 @@ dm_txn_arm(struct dm *dm)
 	struct dm_txn *tx = &dm->dm_txn;
 	uint64_t limit_ms = dm->dm_conf.cf_limit_ms[CONF_FS];
 	uint64_t hold_ms = dm->dm_conf.cf_limit_ms[CONF_HOLD];
-	uint64_t left_ms = limit_ms, now = frz_now_ns();
+	uint64_t left_ms = limit_ms, margin_ms, now = frz_now_ns();
 	struct frz_msg fm;
 
 	dm_device_limits(dm, &left_ms, &hold_ms);
-	left_ms -= left_ms > 2 * DM_MARGIN_MS ? DM_MARGIN_MS : left_ms / 4;
-	tx->tx_limit_ns = now + left_ms * DM_NS_PER_MS;
+	margin_ms = left_ms > 2 * DM_MARGIN_MS ? DM_MARGIN_MS : left_ms / 4;
+	tx->tx_limit_ns = now + (left_ms - margin_ms) * DM_NS_PER_MS;
+	tx->tx_refuse_ns = tx->tx_limit_ns + margin_ms / 2 * DM_NS_PER_MS;
 	tx->tx_hold_ns = (hold_ms + DM_HOLD_SLACK_MS) * DM_NS_PER_MS;
 	tx->tx_lease_ns = now +
 	    (limit_ms + hold_ms + DM_LEASE_SLACK_MS) * DM_NS_PER_MS;
@@ -489,6 +490,7 @@ dm_txn_ended(struct dm *dm, enum dm_role role)
 	case DM_THAWING:
 		if (role == DM_GUARD)
 			dm->dm_txn.tx_guard_thaws = false;
+		dm->dm_txn.tx_again_ns = 0;
 		/* FALLTHROUGH */
 	case DM_RELEASING:
 		dm_undo_progress(dm, frz_now_ns());
@@ -699,6 +701,8 @@ dm_txn_deadline(const struct dm *dm)
 
 	if (tx->tx_phase == DM_FREEZING || tx->tx_phase == DM_THAWING)
 		at = dm_earlier(at, tx->tx_kill_ns);
+	if (tx->tx_phase == DM_THAWING && !tx->tx_freeze_answered)
+		at = dm_earlier(at, tx->tx_refuse_ns);
 	if (tx->tx_phase == DM_IDLE && tx->tx_later.dq_opt != 0)
 		at = dm_earlier(at, tx->tx_later_ns);
 	return (at);

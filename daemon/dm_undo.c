@@ -111,11 +111,14 @@ dm_undo_order(struct dm *dm)
 		return;
 	}
 	dm_helpers_kill(dm, DM_WORKER);
-	if (!tx->tx_guard_thaws &&
-	    dm_helpers_order(dm, DM_GUARD, &fm, DM_NEVER) == 0)
+	if (tx->tx_guard_thaws)
+		return;
+	if (dm_helpers_order(dm, DM_GUARD, &fm, DM_NEVER) == 0) {
 		tx->tx_guard_thaws = true;
-	else if (!dm_helpers_alive(dm, DM_GUARD) &&
-	    dm->dm_helper[DM_WORKER].dh_pid == 0) {
+		return;
+	}
+	dm_helpers_kill(dm, DM_GUARD);
+	if (dm->dm_helper[DM_WORKER].dh_pid == 0) {
 		dm_undo_last_resort(dm);
 		tx->tx_kill_ns = tx->tx_again_ns;
 	}
@@ -232,14 +235,26 @@ dm_undo_watch(struct dm *dm)
 	report(REPORT_WARNING, "still thawing: %s", stuck);
 	if (!tx->tx_orderly)
 		dm_txn_fail(dm, "%s", stuck);
-	if ((tx->tx_ping || dm_undo_freezing(dm)) &&
-	    dm_helpers_alive(dm, DM_WORKER) && dm_helpers_alive(dm, DM_GUARD)) {
+	if (!dm_helpers_alive(dm, DM_WORKER)) {
+		if (!tx->tx_guard_thaws)
+			dm_undo_order(dm);
+	} else if (tx->tx_ping ||
+	    (dm_undo_freezing(dm) && dm_helpers_alive(dm, DM_GUARD))) {
 		snprintf(dm->dm_hung, sizeof(dm->dm_hung), "%s", stuck);
 		dm_helpers_kill(dm, DM_WORKER);
 	} else
 		dm_txn_ping(dm);
-	if (!tx->tx_freeze_answered)
-		dm_undo_refuse(dm);
+}
+
+/* The driver's limit is near: it is told why, though not all is thawed yet. */
+static void
+dm_undo_refuse_early(struct dm *dm)
+{
+	char stuck[HV_VSS_REASON_MAX];
+
+	if (dm_report_stuck(dm, stuck, sizeof(stuck)))
+		dm_txn_fail(dm, "%s", stuck);
+	dm_undo_refuse(dm);
 }
 
 static void
@@ -294,6 +309,8 @@ dm_undo_progress(struct dm *dm, uint64_t now_ns)
 		else if (!dm_helpers_alive(dm, DM_WORKER) &&
 		    !tx->tx_guard_thaws && now_ns >= tx->tx_again_ns)
 			dm_undo_order(dm);
+		else if (!tx->tx_freeze_answered && now_ns >= tx->tx_refuse_ns)
+			dm_undo_refuse_early(dm);
 		else if (now_ns >= tx->tx_kill_ns)
 			dm_undo_watch(dm);
 		return;

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -38,7 +39,7 @@ static struct dm dm0 = {
 	.dm_fd = -1,
 	.dm_lock = -1,
 	.dm_record = -1,
-	.dm_old = -1,
+	.dm_old = { -1, -1 },
 	.dm_txn.tx_deadline_ns = DM_NEVER,
 };
 
@@ -212,13 +213,14 @@ dm_wait_ms(struct dm *dm)
 	return ((int)dm_earlier((at - now) / DM_NS_PER_MS + 1, 3600000));
 }
 
+/* Where each is in what is polled; those of a role each are two. */
 enum {
-	DM_P_DEVICE,
-	DM_P_SIGNALS,
-	DM_P_OLD,
-	DM_P_CTL,
-	DM_P_END = 5,
-	DM_P_N = 7
+	DM_P_DEVICE = 0,
+	DM_P_SIGNALS = 1,
+	DM_P_OLD = 2,
+	DM_P_CTL = DM_P_OLD + DM_NROLES,
+	DM_P_END = DM_P_CTL + DM_NROLES,
+	DM_P_N = DM_P_END + DM_NROLES
 };
 
 static void
@@ -232,8 +234,9 @@ dm_step(struct dm *dm)
 	/* Requests wait while worker and guard let go of the last one. */
 	pfd[DM_P_DEVICE] = (struct pollfd) { busy ? -1 : dm->dm_fd, POLLIN, 0 };
 	pfd[DM_P_SIGNALS] = (struct pollfd) { dm->dm_signals, POLLIN, 0 };
-	pfd[DM_P_OLD] = (struct pollfd) { dm->dm_old, POLLIN, 0 };
 	for (role = 0; role < DM_NROLES; role++) {
+		pfd[DM_P_OLD + role] = (struct pollfd) { dm->dm_old[role],
+			POLLIN, 0 };
 		pfd[DM_P_CTL + role] = (struct pollfd) {
 			dm->dm_helper[role].dh_ctl, POLLIN, 0
 		};
@@ -249,7 +252,9 @@ dm_step(struct dm *dm)
 		if (pfd[DM_P_END + role].revents != 0)
 			dm_helpers_reap(dm, role);
 	}
-	if (pfd[DM_P_OLD].revents != 0 && dm_helpers_ready(dm))
+	if ((pfd[DM_P_OLD + DM_WORKER].revents |
+		pfd[DM_P_OLD + DM_GUARD].revents) != 0 &&
+	    dm_helpers_ready(dm))
 		dm_recover_again(dm);
 	if (pfd[DM_P_SIGNALS].revents != 0)
 		dm_signal(dm);
@@ -329,10 +334,25 @@ dm_detach(int parent)
 	(void)close(parent);
 }
 
+/* The driver may not know yet that a daemon before this one has ended. */
+static int
+dm_open_device(struct dm *dm)
+{
+	static const struct timespec pause = { 0, 50 * DM_NS_PER_MS };
+	char err[CONF_ERR_MAX];
+	int error, tries = 10;
+
+	while ((error = dm_device_open(dm, err, sizeof(err))) == EBUSY &&
+	    --tries > 0)
+		nanosleep(&pause, NULL);
+	if (error != 0)
+		report(REPORT_ERROR, "%s", err);
+	return (error);
+}
+
 static int
 dm_serve(struct dm *dm)
 {
-	char err[CONF_ERR_MAX];
 	int error, parent = -1;
 
 	if (dm_record_lock(dm) != 0)
@@ -353,8 +373,7 @@ dm_serve(struct dm *dm)
 	if (dm_signals(dm) != 0 || dm_start_helpers(dm) != 0)
 		return (1);
 	dm_recover_start(dm);
-	if (dm_device_open(dm, err, sizeof(err)) != 0) {
-		report(REPORT_ERROR, "%s", err);
+	if (dm_open_device(dm) != 0) {
 		dm_helpers_stop(dm);
 		return (1);
 	}

@@ -128,8 +128,6 @@ wk_thaw(struct wk *wk, uint32_t i)
 			return;
 	}
 	wk_end(fs, FRZ_STEP_THAW);
-	if (error != 0 && wk->wk_force)
-		error = 0;
 	frz_slot_failed(fs, FRZ_STEP_THAW, error);
 	if (frz_slot_move(fs, FRZ_THAWING, FRZ_THAWED))
 		atomic_store(&fs->fs_by, FRZ_BY_WORKER);
@@ -243,7 +241,8 @@ wk_done(struct wk *wk, uint32_t of, enum frz_step step)
 	for (i = 0; i < wk->wk_count; i++) {
 		fs = &wk->wk_page->pg_slots[i];
 		error = atomic_load(&fs->fs_errno);
-		if (error != 0 && atomic_load(&fs->fs_failed) == step) {
+		if (error != 0 && atomic_load(&fs->fs_failed) == step &&
+		    (!wk->wk_force || error != EINVAL)) {
 			wk_say(wk, FRZ_DONE, of, error, i);
 			return;
 		}

@@ -95,6 +95,7 @@ frz_harden(uint32_t *step)
 	int error, oom;
 
 	frz_be_deaf();
+	(void)prctl(PR_SET_NAME, "hv_vss_freezer");
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	(void)setrlimit(RLIMIT_CORE, &none);
 	*step = FRZ_START_FDS;

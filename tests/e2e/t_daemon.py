@@ -2,35 +2,78 @@
 # Copyright (c) 2026 The hv_vss developers
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# isoroot: --fs ext4:256M,xfs:360M,btrfs:256M,in=ext4:64M@xfs --bound 170 --sys
-# timeout: 180
+# isoroot: --fs ext4:256M,xfs:360M,btrfs:256M,in=ext4:64M@xfs --bound 280 --sys
+# timeout: 290
 # needs: hv_vss_driver hv_vss_host hv_vss_daemon
 
 """hv_vss_daemon with its freezer, under the driver and the host's orders."""
 
+import json
+import os
+import signal
+import time
+
+import frzlib
 import hvtest
 from hvtest import case, check, until
 
 MOUNTS = ["/mnt/ext4", "/mnt/xfs", "/mnt/btrfs", "/mnt/in"]
+HELD = "/mnt/btrfs"
 
 
 def machine(**sets):
+    hvtest.after(freezers_end)  # called after the others
     m = hvtest.Machine(**sets)
     m.start_driver()
     m.start_daemon(["-d"])
     return m
 
 
-def freezer_pids(role):
-    found = []
+def freezers_end():
+    """No process of a case is left for the next one to meet."""
+    for pid in hvtest.pids_of("hv_vss_freezer"):
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: not hvtest.pids_of("hv_vss_freezer"), "their end", 10)
+
+
+def freezer_pid(role):
+    """The worker or the guard of the running daemon."""
     for pid in hvtest.pids_of("hv_vss_freezer"):
         try:
             with open("/proc/%d/cmdline" % pid, "rb") as f:
                 if f.read().split(b"\0")[1].decode() == role:
-                    found.append(pid)
+                    return pid
         except OSError:
             pass
-    return found
+    raise hvtest.Failed("no %s is running" % role)
+
+
+def pid_of(m, who):
+    if who in ("worker", "guard"):
+        return freezer_pid(who)
+    return getattr(m, who).pid
+
+
+def daemon_argv(m, *options):
+    sets = {"freezer": frzlib.PROGRAM, "run_dir": m.dir + "/run", **m.sets}
+    argv = [hvtest.BIN + "/hv_vss_daemon", "--device", m.fs_dev, *options]
+    for key, value in sets.items():
+        argv += ["--set", "%s=%s" % (key, value)]
+    return argv
+
+
+def writers():
+    return {mount: hvtest.Writer(mount) for mount in MOUNTS}
+
+
+def writable_within(writing, seconds, what):
+    end = time.monotonic() + seconds
+    for mount, w in writing.items():
+        try:
+            w.progresses(max(0.01, end - time.monotonic()))
+        except hvtest.Failed:
+            raise hvtest.Failed("%s: not writable %.1f s after %s"
+                                % (mount, seconds, what)) from None
 
 
 def frozen_all(host):
@@ -45,28 +88,42 @@ def nothing_frozen():
         check(not hvtest.is_frozen(mount), "%s is frozen" % mount)
 
 
-def works_again(m, seconds=10):
-    """A later checkpoint succeeds, as soon as all is as it was."""
-    def once():
-        status, _ = m.host("check", "freeze", "thaw").wait()
-        return status == 0
-    until(once, "a checkpoint that succeeds", seconds)
+def record_path(m):
+    return m.dir + "/run/frozen"
+
+
+def record(m):
+    with open(record_path(m), encoding="utf-8") as f:
+        return f.read()
+
+
+def works_again(m, seconds=15):
+    """A checkpoint succeeds, as soon as what died was replaced."""
+    end = time.monotonic() + seconds
+    while True:
+        status, replies = m.host("check", "freeze", "thaw").wait()
+        if status == 0:
+            break
+        check(time.monotonic() < end, "no checkpoint works: %s" % replies)
+        time.sleep(0.1)
     nothing_frozen()
+    check(record(m) == "", "the record is not empty")
 
 
 @case
 def a_checkpoint_freezes_every_planned_file_system_and_thaws_it():
     m = machine()
-    writers = [hvtest.Writer(mount) for mount in MOUNTS]
+    w = writers()
     h = m.host("check", "freeze", "hold=400", "thaw", "complete")
     frozen_all(h)
-    for w in writers:
-        check(w.stands_still(0.05), "written while frozen")
+    for writer in w.values():
+        check(writer.stands_still(0.05), "written while frozen")
+    check(record(m).count("\nfs ") == 4, "record: %s" % record(m))
     status, replies = h.wait()
     check(status == 0, "host: %s" % replies)
-    for w in writers:
-        w.progresses(2)
+    writable_within(w, 2, "thaw")
     nothing_frozen()
+    check(record(m) == "", "the record is not empty")
 
 
 @case
@@ -74,6 +131,347 @@ def three_checkpoints_one_after_another():
     m = machine()
     status, replies = m.host(*["check", "freeze", "thaw"] * 3).wait()
     check(status == 0, "host: %s" % replies)
+
+
+@case
+def nothing_but_the_freezer_holds_what_is_frozen():
+    m = machine()
+    h = m.host("freeze", "hold=300", "thaw")
+    frozen_all(h)
+    names = {}
+    for who in ("driver", "daemon", "worker", "guard"):
+        d = "/proc/%d" % pid_of(m, who)
+        names[who] = [os.readlink(d + "/cwd")]
+        names[who] += [os.readlink(d + "/fd/" + n)
+                       for n in os.listdir(d + "/fd")]
+    for who in ("driver", "daemon"):
+        held = [n for n in names[who] if n.startswith("/mnt")]
+        check(not held, "%s holds %s" % (who, held))
+    for who in ("worker", "guard"):
+        held = [n for n in names[who] if n.startswith("/mnt")]
+        check(sorted(held) == sorted(MOUNTS), "%s: %s" % (who, held))
+    h.wait()
+
+
+@case
+def the_timeline_has_each_step_of_each_file_system():
+    m = machine(trace="/run/timeline.json")
+    hvtest.after(os.unlink, "/run/timeline.json")
+    status, replies = m.host("freeze", "thaw").wait()
+    check(status == 0, "host: %s" % replies)
+    until(lambda: os.path.exists("/run/timeline.json"), "a timeline")
+    with open("/run/timeline.json", encoding="utf-8") as f:
+        events = [e for e in map(json.loads, f) if e["who"] == "daemon"]
+    seen = sorted((e["name"], e["event"]) for e in events)
+    want = sorted((n, e) for n in MOUNTS for e in ("flush", "freeze", "thaw"))
+    check(seen == want, "events: %s" % seen)
+    at = {(e["name"], e["event"]): e["t_ns"] for e in events}
+    check(at["/mnt/in", "freeze"] < at["/mnt/xfs", "freeze"], "order")
+    check(all(e["errno"] == 0 for e in events), "errno")
+
+
+@case
+def what_somebody_else_froze_fails_the_freeze_and_stays():
+    m = machine()
+    hvtest.freeze("/mnt/ext4")
+    status, replies = m.host("freeze", "thaw").wait()
+    check(status == 3 and replies[0]["reply"] == "fail", "host: %s" % replies)
+    m.daemon.says("/mnt/ext4: freeze: Device or resource busy")
+    check(hvtest.is_frozen("/mnt/ext4"), "the foreign freeze was thawed")
+    hvtest.thaw("/mnt/ext4")
+    works_again(m)
+
+
+@case
+def a_foreign_thaw_makes_the_hosts_thaw_fail():
+    m = machine()
+    h = m.host("freeze", "hold=300", "thaw")
+    frozen_all(h)
+    check(hvtest.thaw("/mnt/xfs"), "xfs was not frozen")
+    status, replies = h.wait()
+    check(status == 3 and replies[1]["reply"] == "fail", "host: %s" % replies)
+    m.daemon.says("/mnt/xfs: thaw: Invalid argument")
+    works_again(m)
+
+
+@case
+def a_freeze_that_hangs_is_refused_by_name_and_ends_when_it_returns():
+    m = machine(fs="1", freeze="8")
+    w = writers()
+    holder = frzlib.Holder(HELD)
+    del w[HELD]
+    h = m.host("freeze", "hold=3000", "freeze", "check", "thaw")
+    r = h.reply("freeze")
+    check(r["reply"] == "fail", "freeze: %s" % r)
+    writable_within(w, 1.5, "the refusal")
+    status, replies = h.wait()
+    check([r["reply"] for r in replies[:3]] == ["fail"] * 3,
+          "while it hangs: %s" % replies)
+    check(len(hvtest.pids_of("hv_vss_freezer")) <= 2, "freezers pile up")
+    holder.let_go()
+    w[HELD] = hvtest.Writer(HELD)
+    m.daemon.says(HELD + ": freeze: it has not returned")
+    m.driver.says(HELD + ": freeze: it has not returned")
+    works_again(m)
+
+
+@case
+def sigterm_while_frozen_thaws_and_ends():
+    m = machine()
+    w = writers()
+    h = m.host("freeze", "hold=500", "thaw")
+    frozen_all(h)
+    m.daemon.signal(signal.SIGTERM)
+    writable_within(w, 1, "SIGTERM")
+    check(m.daemon.wait(3) == 0, "exit status")
+    _, replies = h.wait()
+    check(replies[1]["reply"] == "fail", "host: %s" % replies)
+    until(lambda: not hvtest.pids_of("hv_vss_freezer"), "freezers ended", 3)
+    check(record(m) == "", "the record is not empty")
+    m.start_daemon()
+    works_again(m)
+
+
+@case
+def a_second_daemon_ends_and_touches_nothing():
+    m = machine()
+    h = m.host("freeze", "hold=400", "thaw")
+    frozen_all(h)
+    status, _, err = hvtest.run(daemon_argv(m, "-n"))
+    check(status == 1 and "another hv_vss_daemon" in err, err)
+    check(hvtest.is_frozen("/mnt/ext4"), "it thawed")
+    status, replies = h.wait()
+    check(status == 0, "host: %s" % replies)
+
+
+@case
+def a_device_that_is_taken_or_absent_is_named():
+    m = hvtest.Machine()
+    argv = daemon_argv(m, "-n")
+    status, _, err = hvtest.run(argv)
+    check(status == 1 and m.fs_dev + ": No such file" in err, err)
+    m.start_driver()
+    taken = hvtest.Device(m.fs_dev)
+    status, _, err = hvtest.run(argv)
+    check(status == 1 and "process %d" % os.getpid() in err, err)
+    taken.close()
+
+
+@case
+def no_freeze_without_a_memory_file_system_for_the_record():
+    os.mkdir("/mnt/ext4/run")
+    m = machine(run_dir="/mnt/ext4/run")
+    status, replies = m.host("freeze", "thaw").wait()
+    check(status == 3 and replies[0]["reply"] == "fail", "host: %s" % replies)
+    m.daemon.says("memory file system")
+
+
+@case
+def output_to_a_file_that_freezes_holds_nothing_up():
+    m = hvtest.Machine()
+    m.start_driver()
+    m.daemon = hvtest.Process(["/bin/sh", "-c",
+                               "exec %s >/mnt/ext4/log 2>&1"
+                               % " ".join(daemon_argv(m, "-dn"))])
+    until(m._daemon_has_device, "the daemon on its device")
+    h = m.host("freeze", "hold=300", "thaw")
+    frozen_all(h)
+    status, replies = h.wait()
+    check(status == 0, "host: %s" % replies)
+
+    def said():
+        with open("/mnt/ext4/log", encoding="utf-8") as f:
+            return "serving" in f.read()
+    until(said, "the daemon's messages in the file")
+    check(m.daemon.end() == 0, "exit status")
+
+
+@case
+def in_the_background_it_starts_and_ends():
+    m = hvtest.Machine()
+    m.start_driver()
+    status, _, err = hvtest.run(daemon_argv(m))
+    check(status == 0, err)
+    status, replies = m.host("check", "freeze", "thaw").wait()
+    for pid in hvtest.pids_of("hv_vss_daemon"):
+        os.kill(pid, signal.SIGTERM)
+    check(status == 0, "host: %s" % replies)
+    until(lambda: not hvtest.pids_of("hv_vss_daemon"), "its end")
+
+
+# Everything of ours is killed at once.
+
+def kill_all(m):
+    for who in ("worker", "guard", "daemon"):
+        os.kill(pid_of(m, who), signal.SIGSTOP)
+    pids = [pid_of(m, who) for who in ("worker", "guard", "daemon")]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    m.daemon.popen.wait(5)
+    until(lambda: not hvtest.pids_of("hv_vss_freezer"), "they have ended")
+
+
+@case
+def thaw_all_thaws_by_the_record_when_everything_was_killed():
+    m = machine()
+    w = writers()
+    h = m.host("freeze", "hold=30000")
+    frozen_all(h)
+    kill_all(m)
+    check(all(hvtest.is_frozen(mount) for mount in MOUNTS), "thawed by itself")
+    began = time.monotonic()
+    status, _, err = hvtest.run(daemon_argv(m, "--thaw-all"))
+    check(status == 0, err)
+    check(time.monotonic() - began < 10, "it waited for nobody")
+    writable_within(w, 1, "--thaw-all")
+    h.process.kill()
+    m.start_daemon()
+    works_again(m)
+
+
+@case
+def the_next_start_thaws_by_the_record():
+    m = machine()
+    w = writers()
+    h = m.host("freeze", "hold=30000")
+    frozen_all(h)
+    kill_all(m)
+    m.start_daemon()
+    writable_within(w, 1, "the start")
+    h.process.kill()
+    works_again(m)
+
+
+@case
+def a_record_of_another_boot_is_ignored():
+    m = hvtest.Machine()
+    os.makedirs(m.dir + "/run")
+    hvtest.freeze("/mnt/ext4")
+    dev = os.stat("/mnt/ext4").st_dev
+    with open(record_path(m), "w", encoding="utf-8") as f:
+        f.write("hv_vss frozen 1\nboot 00000000-0000-0000-0000-000000000000\n"
+                "freezer 1 1\nfs %d:%d ours /mnt/ext4\n"
+                % (os.major(dev), os.minor(dev)))
+    status, _, err = hvtest.run(daemon_argv(m, "--thaw-all"))
+    check(status == 0, err)
+    check(hvtest.is_frozen("/mnt/ext4"), "it was thawed")
+    status, _, err = hvtest.run(daemon_argv(m, "--thaw-all", "--force"))
+    check(status == 0, err)
+    check(not hvtest.is_frozen("/mnt/ext4"), "--force did not thaw it")
+
+
+# The kill matrix.
+
+LIMITS = {"fs": "3", "hold": "3", "freeze": "12"}
+LEASE = 3 + 3 + 5  # the guard's; the worker's is 2 s shorter
+STEPS = ["prepared", "waiting", "frozen", "thawing"]
+
+
+def reach(m, w, step):
+    """Brings a checkpoint to a step; the host, and how to let it go on."""
+    if step == "prepared":
+        app = hvtest.Device(m.app_dev)
+        app.poll(0)
+        h = m.host("freeze", "hold=100", "thaw")
+        opt, _ = app.next()
+        check(opt == hvtest.FREEZE, "not FREEZE but %d" % opt)
+        return h, app.close
+    if step == "waiting":
+        holder = frzlib.Holder(HELD)
+        h = m.host("freeze", "hold=100", "thaw")
+        until(lambda: w["/mnt/ext4"].stands_still(0.15), "ext4 is frozen")
+        return h, holder.let_go
+    if step == "frozen":
+        h = m.host("freeze", "hold=700", "thaw")
+        frozen_all(h)
+        return h, lambda: None
+    h = m.host("freeze", "hold=100", "thaw")
+    frozen_all(h)
+    worker = freezer_pid("worker")
+    os.kill(worker, signal.SIGSTOP)
+    time.sleep(0.3)
+    return h, lambda: None
+
+
+def bound(victims, sig, step):
+    if sig != signal.SIGSTOP:
+        # A worker that was stopped to hold the thaw up has 2 s.
+        return 3 if step == "thawing" else 1
+    if "daemon" in victims or "driver" in victims:
+        return LEASE + 1
+    return 6
+
+
+def matrix(victims, sig, step):
+    m = machine(**LIMITS)
+    w = writers()
+    h, go_on = reach(m, w, step)
+    for pid in [pid_of(m, v) for v in victims]:
+        os.kill(pid, sig)
+    if step == "waiting":
+        if sig != signal.SIGSTOP:
+            time.sleep(0.2)
+        go_on()
+        go_on = lambda: None
+    if step == "thawing" and len(victims) == 2 and "daemon" in victims:
+        # With the stopped worker that is everybody: the next start thaws.
+        m.daemon.wait()
+        m.start_daemon(["-d"])
+    if step != "prepared":
+        writable_within(w, bound(victims, sig, step), "the strike")
+    go_on()
+    if sig == signal.SIGSTOP:
+        for v in victims:
+            try:
+                os.kill(pid_of(m, v), signal.SIGCONT)
+            except (OSError, hvtest.Failed):
+                pass
+    status, replies = h.wait(40)
+    check("driver" in victims or
+          (len(replies) == 2 and all(r["reply"] != "none" for r in replies)),
+          "replies: %d %s" % (status, replies))
+    writable_within(w, 1, "the end")
+    if sig != signal.SIGSTOP:
+        if "driver" in victims:
+            m.driver.wait()
+            m.start_driver()
+        if "daemon" in victims and not m.daemon.alive():
+            m.start_daemon(["-d"])
+    works_again(m)
+
+
+def add(victims, sig, step):
+    def run():
+        matrix(victims, sig, step)
+    run.__name__ = "%s_struck_by_%s_when_%s" % (
+        "_and_".join(victims), sig.name.lower(), step)
+    case(run)
+
+
+for _step in STEPS:
+    for _victims in (["daemon"], ["worker"], ["guard"], ["driver"],
+                     ["daemon", "worker"], ["daemon", "guard"],
+                     ["worker", "guard"]):
+        add(_victims, signal.SIGKILL, _step)
+for _who in ("daemon", "worker", "guard"):
+    add([_who], signal.SIGSEGV, "frozen")
+    add([_who], signal.SIGABRT, "frozen")
+    add([_who], signal.SIGSTOP, "waiting")
+    add([_who], signal.SIGSTOP, "frozen")
+add(["driver"], signal.SIGSTOP, "frozen")
+add(["daemon", "worker"], signal.SIGSTOP, "frozen")
+
+
+@case
+def small_with_four_file_systems():
+    m = machine()
+    h = m.host("freeze", "hold=300", "thaw")
+    frozen_all(h)
+    pss = {who: frzlib.pss_kib(pid_of(m, who))
+           for who in ("driver", "daemon", "worker", "guard")}
+    print("# PSS KiB: %s, in all %d" % (pss, sum(pss.values())))
+    check(sum(pss.values()) < 8192, "%s" % pss)
+    h.wait()
 
 
 if __name__ == "__main__":
