@@ -65,14 +65,14 @@ ring_signal(struct host_ring *hg, bool signal)
 }
 
 /*
- * Takes every packet out of the ring.  It ends: each packet answers a request
- * that was sent, or breaks the link.
+ * Takes every packet out of the ring; whether there was one.  It ends: each
+ * packet answers a request that was sent, or breaks the link.
  */
-static void
+static bool
 ring_drain(struct host_ring *hg)
 {
 	struct vmbus_ring_pkt rp;
-	bool signal = false;
+	bool any = false, signal = false;
 	char why[96];
 	int error;
 
@@ -81,6 +81,7 @@ ring_drain(struct host_ring *hg)
 		    sizeof(hg->hg_buf), &signal);
 		if (error == EAGAIN)
 			break;
+		any = true;
 		why[0] = '\0';
 		if (error == ENOBUFS)
 			snprintf(why, sizeof(why),
@@ -101,6 +102,7 @@ ring_drain(struct host_ring *hg)
 	if (hg->hg_host->ho_lost)
 		emulink_close(&hg->hg_link);
 	ring_signal(hg, signal);
+	return (any);
 }
 
 static void
@@ -121,9 +123,12 @@ ring_input(struct host_ring *hg)
 	int error;
 
 	before = hg->hg_link.el_state;
-	/* What it wrote before it left is still a reply. */
-	if (before == EMULINK_OPEN)
-		ring_drain(hg);
+	/*
+	 * What the guest wrote before it left is still a reply, and may be the
+	 * last one that was wanted: its leaving is then nobody's concern.
+	 */
+	if (before == EMULINK_OPEN && ring_drain(hg))
+		return;
 	error = emulink_input(&hg->hg_link);
 	if (error != 0 && before == EMULINK_OPEN)
 		ring_lost(hg, hg->hg_link.el_why);
@@ -148,7 +153,8 @@ ring_service(void *front, const struct pollfd *pfd, nfds_t n)
 	    hg->hg_link.el_state == EMULINK_OPEN) {
 		if (emulink_clear(&hg->hg_link) != 0)
 			ring_lost(hg, hg->hg_link.el_why);
-		ring_drain(hg);
+		if (ring_drain(hg))
+			return;
 	}
 	if (pfd[RING_FD_SOCK].revents != 0 &&
 	    hg->hg_link.el_state != EMULINK_CLOSED)

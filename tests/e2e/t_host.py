@@ -469,6 +469,19 @@ def a_reply_that_was_there_when_the_guest_died_counts():
 
 
 @case
+def a_guest_may_leave_when_its_last_reply_is_there():
+    for _ in range(20):
+        run = Run("check")
+        g = run.guest()
+        p = g.recv()
+        os.kill(run.process.pid, signal.SIGSTOP)
+        g.send(p.xactid, p.reply())
+        g.close()
+        os.kill(run.process.pid, signal.SIGCONT)
+        run.ends(0)
+
+
+@case
 def a_guest_that_never_opens_is_waited_for_no_longer_than_said():
     run = Run("check", options=["--wait", "0.3"])
     g = run.guest(negotiate=False, open=False)
