@@ -6,6 +6,7 @@
 means of the other tests can tell frozen from not frozen."""
 
 import os
+import stat
 import subprocess
 
 import hvtest
@@ -81,6 +82,28 @@ def a_read_only_file_system_takes_no_write():
             check(False, "an error")
     except OSError as e:
         check(e.errno == 30, str(e))
+
+
+@case
+def a_disk_cannot_be_opened_by_whatever_node():
+    if not os.path.exists("/iso/guarded"):
+        hvtest.skip("no cgroup2 or no BPF here")
+    subprocess.run(["mount", "-t", "devtmpfs", "dev", "/srv"], check=True)
+    hvtest.after(subprocess.run, ["umount", "/srv"])
+    tried = 0
+    for name in os.listdir("/srv"):
+        path = f"/srv/{name}"
+        st = os.stat(path)
+        if not stat.S_ISBLK(st.st_mode) or os.major(st.st_rdev) == 7:
+            continue
+        tried += 1
+        try:
+            os.close(os.open(path, os.O_RDONLY))
+        except PermissionError:
+            continue
+        check(False, f"{name} can be opened")
+    if not tried:
+        hvtest.skip("the machine has no disk")
 
 
 def first_process(before):

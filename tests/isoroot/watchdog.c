@@ -47,6 +47,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "isodev.h"
+
 #define SCRATCH_MAX  40 /* scratch file systems */
 #define EXTRA_MAX    24 /* further mounts found inside at the end */
 #define SLOTS_MAX    (SCRATCH_MAX + EXTRA_MAX)
@@ -74,6 +76,7 @@ static pthread_cond_t slots_done = PTHREAD_COND_INITIALIZER;
 static dev_t devices[SLOTS_MAX];
 static size_t ndevices;
 static int procfd; /* the outer /proc */
+static int cgroup; /* of the command, or -1 */
 static volatile sig_atomic_t got_signal;
 
 static void
@@ -390,6 +393,7 @@ undo(void)
 		if (slots[i].ws_fd != -1)
 			(void)close(slots[i].ws_fd);
 	detach_mounts();
+	isodev_remove();
 	while (!(ok = free_loops()) && now_ms() < until)
 		(void)usleep(20000);
 	if (!ok)
@@ -573,6 +577,8 @@ start_inside(struct super *sv, bool sys, char *argv[])
 	(void)close(sv->sv_go[1]);
 	if (read(sv->sv_go[0], &byte, 1) != 1)
 		_exit(125);
+	if (cgroup != -1 && !isodev_enter(cgroup))
+		die("entering the cgroup");
 	place_fds(sv->sv_out[1], sv->sv_err[1], sv->sv_status[1]);
 	enter(sys, argv);
 }
@@ -739,7 +745,11 @@ main(int argc, char *argv[])
 		(void)fprintf(stderr, "isowatch: is started by isoroot\n");
 		return (125);
 	}
+	cgroup = isodev_make();
 	change_root(argv[1]);
+	/* Says that it is so. */
+	if (cgroup != -1)
+		(void)close(open("/iso/guarded", O_WRONLY | O_CREAT, 0444));
 	(void)sigaction(SIGINT, &sa, NULL);
 	(void)sigaction(SIGTERM, &sa, NULL);
 	(void)sigaction(SIGHUP, &sa, NULL);
