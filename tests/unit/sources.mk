@@ -10,5 +10,5 @@ UNIT_TESTS+= t_stage.t
 UNIT_TESTS+= t_client.t
 UNIT_TESTS+= t_engine.t
 UNIT_TESTS+= t_ctl_work.t
-UNIT_TESTS+= t_emulink.t t_icmsg.t t_ring.t t_ring_peer.t t_trace.t t_vss_wire.t
+UNIT_TESTS+= t_emulink.t t_icmsg.t t_ring.t t_ring_peer.t t_ring_race.t t_trace.t t_vss_wire.t
 $(UNIT_TESTS): $(UNIT_ARCHIVES)
