@@ -219,7 +219,8 @@ def reach(f, step):
 
 
 def strike(f, victims, sig):
-    for v in victims:
+    """The daemon last: its end sets the others thawing, and see matrix()."""
+    for v in sorted(victims, key="daemon".__eq__):
         if v == "daemon":
             f.worker.sock.close()
             f.guard.sock.close()
@@ -228,8 +229,11 @@ def strike(f, victims, sig):
 
 
 def matrix(victims, sig, step):
-    w = writers(PLAIN)
-    f = frzlib.Freezer(PLAIN)
+    # A btrfs whose thaw is killed is made read-only by the kernel, which takes
+    # the interrupted read of the superblock for one that was changed.
+    mounts = [m for m in PLAIN if step != "thawing" or m[0] != "/mnt/btrfs"]
+    w = writers(mounts)
+    f = frzlib.Freezer(mounts)
     holder = reach(f, step)
     strike(f, victims, sig)
     if "guard" in victims and "daemon" not in victims:
@@ -248,7 +252,7 @@ def matrix(victims, sig, step):
     # What was struck and stopped goes on, and must not freeze anything again.
     strike(f, [v for v in victims if v != "daemon"], signal.SIGCONT)
     writable_within(w, 1, "SIGCONT")
-    for path, _ in PLAIN:
+    for path, _ in mounts:
         check(not hvtest.is_frozen(path), "%s is frozen at the end" % path)
 
 
