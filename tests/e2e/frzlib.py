@@ -245,6 +245,13 @@ def scratch_devices():
         return ",".join(f.read().split())
 
 
+def sanitized():
+    """A sanitizer needs memory of its own."""
+    with open(PROGRAM, "rb") as f:
+        program = f.read()
+    return b"__asan_init" in program or b"__tsan_init" in program
+
+
 def pss_kib(pid):
     with open("/proc/%d/smaps_rollup" % pid, encoding="utf-8") as f:
         for line in f:
