@@ -60,7 +60,8 @@ fs_table_group(struct fs_table *ft)
 
 /*
  * Follows the path from the root as the kernel does: of the mounts on the one
- * reached so far, the one met first has the shortest mount point.
+ * reached so far, the one met first has the shortest mount point.  What is
+ * mounted on the root is not met: a path starts beneath it.
  */
 unsigned int
 fs_table_resolve(const struct fs_table *ft, const char *path)
@@ -78,6 +79,8 @@ fs_table_resolve(const struct fs_table *ft, const char *path)
 			    !below(path, m->fm_point))
 				continue;
 			len = strlen(m->fm_point);
+			if (len == 1 && at != FS_NONE)
+				continue;
 			if (len <= best) {
 				best = len;
 				next = i;

@@ -4,7 +4,7 @@
 UNIT_ARCHIVES= emulink.a plan.a ctl.a core.a common.a
 UNIT_LIBS= $(PLAN_LIBS)
 UNIT_TESTS+=
-UNIT_TESTS+= t_plan.t t_check.t
+UNIT_TESTS+= t_plan.t t_check.t t_fs_types.t t_fs_table.t
 UNIT_TESTS+= t_conf.t t_report.t
 UNIT_TESTS+= t_stage.t
 UNIT_TESTS+= t_client.t
