@@ -221,9 +221,12 @@ dm_report_relay(void)
 		for (i = 0; i < sizeof(deaf) / sizeof(deaf[0]); i++)
 			(void)signal(deaf[i], SIG_IGN);
 		(void)prctl(PR_SET_NAME, "hv_vss_output");
-		(void)close(fds[1]);
 		(void)!chdir("/");
-		dm_report_copy(fds[0], STDERR_FILENO);
+		/* Nothing else: with the daemon's lock it would keep the next
+		 * one from starting until it has seen the pipe's end. */
+		(void)dup2(fds[0], STDIN_FILENO);
+		(void)close_range(STDERR_FILENO + 1, ~0U, 0);
+		dm_report_copy(STDIN_FILENO, STDERR_FILENO);
 	}
 	(void)close(fds[0]);
 	if (pid > 0 && fcntl(fds[1], F_SETFL, O_NONBLOCK) != -1) {
