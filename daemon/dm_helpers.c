@@ -14,6 +14,7 @@
 
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -30,8 +31,9 @@
 #define HV_LIBEXECDIR "/usr/libexec"
 #endif
 
-#define DM_START_NS (5 * DM_NS_PER_S) /* for READY and ATTACH */
-#define DM_AGAIN_NS DM_NS_PER_S	      /* between two starts */
+#define DM_START_NS    (5 * DM_NS_PER_S) /* for READY and ATTACH */
+#define DM_AGAIN_NS    DM_NS_PER_S	 /* between two starts */
+#define DM_PID_UNKNOWN ((pid_t)-1) /* a service that has not greeted yet */
 
 static const char *const dm_role_name[DM_NROLES] = {
 	[DM_WORKER] = "worker",
@@ -111,6 +113,54 @@ dm_helpers_spawn(struct dm *dm, enum dm_role role, int sock, pid_t *pid)
 	return (error);
 }
 
+/* It has a socket; what it says first is that it is ready. */
+static void
+dm_helpers_began(struct dm_helper *dh, int sock, uint64_t now)
+{
+	dh->dh_ctl = sock;
+	dh->dh_ready = dh->dh_attached = dh->dh_killed = false;
+	dh->dh_due = FRZ_READY;
+	dh->dh_deadline_ns = now + DM_START_NS;
+}
+
+/*
+ * The guard that is a service of its own.  It greets when what it held for an
+ * earlier daemon is thawed, so that no thaw of that can meet what follows.  Its
+ * greeting brings its pidfd: who listens may be another process than who
+ * accepts.
+ */
+static void
+dm_helpers_connect(struct dm *dm, uint64_t now)
+{
+	struct dm_helper *dh = &dm->dm_helper[DM_GUARD];
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
+	int error, sock;
+
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%.*s",
+	    (int)sizeof(sun.sun_path) - 1, dm->dm_conf.cf_guard);
+	sock = socket(
+	    AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (sock == -1 ||
+	    connect(sock, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
+	    getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1)
+		error = errno;
+	else
+		error = peer.uid == 0 ? 0 : EACCES;
+	if (error != 0) {
+		report(REPORT_ERROR,
+		    "guard=%s: %s (is the guard's service running?)",
+		    dm->dm_conf.cf_guard, strerror(error));
+		if (sock != -1)
+			(void)close(sock);
+		return;
+	}
+	dh->dh_pid = DM_PID_UNKNOWN;
+	dh->dh_child = false;
+	dm_helpers_began(dh, sock, now);
+}
+
 static void
 dm_helpers_start_one(struct dm *dm, enum dm_role role, uint64_t now)
 {
@@ -118,6 +168,10 @@ dm_helpers_start_one(struct dm *dm, enum dm_role role, uint64_t now)
 	int error, sv[2];
 
 	dh->dh_again_ns = now + DM_AGAIN_NS;
+	if (role == DM_GUARD && dm->dm_conf.cf_guard != NULL) {
+		dm_helpers_connect(dm, now);
+		return;
+	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) == -1) {
 		report(REPORT_ERROR, "%s: socket: %s", dm_role_name[role],
 		    strerror(errno));
@@ -132,6 +186,7 @@ dm_helpers_start_one(struct dm *dm, enum dm_role role, uint64_t now)
 		dh->dh_pid = 0;
 		return;
 	}
+	dh->dh_child = true;
 	dh->dh_pidfd = (int)syscall(SYS_pidfd_open, dh->dh_pid, 0);
 	if (dh->dh_pidfd == -1) {
 		report(REPORT_ERROR, "%s: pidfd: %s", dm_role_name[role],
@@ -142,11 +197,7 @@ dm_helpers_start_one(struct dm *dm, enum dm_role role, uint64_t now)
 		dh->dh_pid = 0;
 		return;
 	}
-	dh->dh_ctl = sv[0];
-	dh->dh_ready = dh->dh_attached = dh->dh_killed = false;
-	dh->dh_due = FRZ_READY;
-	dh->dh_started_ns = now;
-	dh->dh_deadline_ns = now + DM_START_NS;
+	dm_helpers_began(dh, sv[0], now);
 }
 
 bool
@@ -247,7 +298,8 @@ dm_helpers_start(struct dm *dm)
 
 /* What the program says of its start. */
 static void
-dm_helpers_is_ready(struct dm *dm, enum dm_role role, const struct frz_msg *fm)
+dm_helpers_is_ready(struct dm *dm, enum dm_role role, const struct frz_msg *fm,
+    struct frz_fds *ff)
 {
 	static const char *const step[FRZ_NSTARTS] = {
 		[FRZ_START_FDS] = "descriptors",
@@ -269,7 +321,12 @@ dm_helpers_is_ready(struct dm *dm, enum dm_role role, const struct frz_msg *fm)
 			step[fm->fm_index] :
 			"start",
 		    strerror(fm->fm_errno));
-	dh->dh_ready = true;
+	if (!dh->dh_child && ff->ff_count == 1 && dh->dh_pidfd == -1) {
+		dh->dh_pid = (pid_t)fm->fm_count;
+		dh->dh_pidfd = ff->ff_fd[0];
+		ff->ff_fd[0] = -1;
+	}
+	dh->dh_ready = dh->dh_pidfd != -1;
 	dh->dh_due = 0;
 	dh->dh_deadline_ns = DM_NEVER;
 }
@@ -292,11 +349,11 @@ dm_helpers_read(struct dm *dm, enum dm_role role)
 		}
 		if (error != 0)
 			continue;
+		if (fm.fm_op == FRZ_READY)
+			dm_helpers_is_ready(dm, role, &fm, &ff);
 		frz_fds_close(&ff);
-		if (fm.fm_op == FRZ_READY) {
-			dm_helpers_is_ready(dm, role, &fm);
+		if (fm.fm_op == FRZ_READY)
 			continue;
-		}
 		if (fm.fm_op == FRZ_DONE && fm.fm_of == dh->dh_due) {
 			dh->dh_due = 0;
 			dh->dh_deadline_ns = DM_NEVER;
@@ -321,13 +378,19 @@ dm_helpers_kill(struct dm *dm, enum dm_role role)
 
 	if (dh->dh_pid == 0 || dh->dh_killed)
 		return;
-	(void)syscall(SYS_pidfd_send_signal, dh->dh_pidfd, SIGKILL, NULL, 0);
+	if (dh->dh_pidfd != -1)
+		(void)syscall(
+		    SYS_pidfd_send_signal, dh->dh_pidfd, SIGKILL, NULL, 0);
 	dh->dh_killed = true;
 	dh->dh_due = 0;
 	dh->dh_deadline_ns = DM_NEVER;
 	(void)close(dh->dh_ctl);
 	dh->dh_ctl = -1;
-	dm_txn_ended(dm, role);
+	/* A service that never greeted is not known by its process. */
+	if (dh->dh_pidfd == -1)
+		dm_helpers_reap(dm, role);
+	else
+		dm_txn_ended(dm, role);
 }
 
 void
@@ -335,12 +398,14 @@ dm_helpers_reap(struct dm *dm, enum dm_role role)
 {
 	struct dm_helper *dh = &dm->dm_helper[role];
 	bool told = dh->dh_killed;
-	pid_t pid;
-	int status;
+	pid_t pid = -1;
+	int status = 0;
 
-	pid = waitpid(dh->dh_pid, &status, WNOHANG);
-	if (pid == 0)
-		return;
+	if (dh->dh_child) {
+		pid = waitpid(dh->dh_pid, &status, WNOHANG);
+		if (pid == 0)
+			return;
+	}
 	if (!told && pid == dh->dh_pid && WIFSIGNALED(status))
 		report(REPORT_WARNING, "%s was ended by signal %d",
 		    dm_role_name[role], WTERMSIG(status));
@@ -348,7 +413,8 @@ dm_helpers_reap(struct dm *dm, enum dm_role role)
 		report(REPORT_WARNING, "%s ended with status %d",
 		    dm_role_name[role], WEXITSTATUS(status));
 	dh->dh_pid = 0;
-	(void)close(dh->dh_pidfd);
+	if (dh->dh_pidfd != -1)
+		(void)close(dh->dh_pidfd);
 	dh->dh_pidfd = -1;
 	if (dh->dh_ctl != -1)
 		(void)close(dh->dh_ctl);
@@ -409,7 +475,8 @@ dm_helpers_stop(struct dm *dm)
 			dm->dm_helper[role].dh_ctl = -1;
 		}
 	for (role = 0; role < DM_NROLES; role++) {
-		if (dm->dm_helper[role].dh_pid == 0)
+		if (dm->dm_helper[role].dh_pid == 0 ||
+		    !dm->dm_helper[role].dh_child)
 			continue;
 		pfd = (struct pollfd) { dm->dm_helper[role].dh_pidfd, POLLIN,
 			0 };

@@ -202,7 +202,10 @@ dm_record_compose(struct dm *dm, struct dm_text *tt)
 {
 	struct dm_txn *tx = &dm->dm_txn;
 	pid_t worker = dm->dm_helper[DM_WORKER].dh_pid;
-	pid_t guard = dm->dm_helper[DM_GUARD].dh_pid;
+	/* One that is a service of its own lives on, and is greeted. */
+	pid_t guard = dm->dm_helper[DM_GUARD].dh_child ?
+	    dm->dm_helper[DM_GUARD].dh_pid :
+	    0;
 	char boot[64];
 	uint32_t i, state;
 

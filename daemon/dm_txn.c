@@ -101,7 +101,11 @@ dm_txn_blocked(struct dm *dm, char *why, size_t len)
 {
 	char stuck[HV_VSS_REASON_MAX];
 
-	if (dm->dm_veto[0] != '\0')
+	if (dm->dm_recover_due)
+		snprintf(why, len,
+		    "the guard has not greeted; it may still thaw what an "
+		    "earlier backup left");
+	else if (dm->dm_veto[0] != '\0')
 		snprintf(why, len, "%s", dm->dm_veto);
 	else if (dm->dm_txn.tx_phase == DM_THAWING) {
 		if (!dm_report_stuck(dm, stuck, sizeof(stuck)))

@@ -223,6 +223,16 @@ enum {
 	DM_P_N = DM_P_END + DM_NROLES
 };
 
+/* What an earlier run left is thawed before anything else is done. */
+static void
+dm_look_back(struct dm *dm)
+{
+	if (!dm->dm_recover_due || !dm_txn_idle(dm) || !dm_helpers_ready(dm))
+		return;
+	dm->dm_recover_due = false;
+	dm_recover_start(dm);
+}
+
 static void
 dm_step(struct dm *dm)
 {
@@ -265,6 +275,7 @@ dm_step(struct dm *dm)
 			dm_device_read(dm);
 	}
 	now = frz_now_ns();
+	dm_look_back(dm);
 	dm_helpers_tick(dm, now);
 	dm_txn_tick(dm, now);
 	dm_reopen(dm, now);
@@ -274,7 +285,7 @@ dm_step(struct dm *dm)
 static int
 dm_start_helpers(struct dm *dm)
 {
-	uint64_t end = frz_now_ns() + 2 * DM_QUIT_NS;
+	uint64_t end = frz_now_ns() + DM_QUIT_NS;
 
 	dm->dm_reopen_ns = DM_NEVER;
 	dm_helpers_init(dm);
@@ -284,9 +295,14 @@ dm_start_helpers(struct dm *dm)
 	}
 	dm_helpers_start(dm);
 	while (!dm_helpers_ready(dm) && !dm->dm_quit) {
+		/* A guard that is a service may still be busy with the past. */
+		if (frz_now_ns() > end && dm->dm_conf.cf_guard != NULL &&
+		    dm->dm_helper[DM_WORKER].dh_ready)
+			return (0);
 		if (frz_now_ns() > end ||
 		    dm->dm_helper[DM_WORKER].dh_pid == 0 ||
-		    dm->dm_helper[DM_GUARD].dh_pid == 0)
+		    (dm->dm_helper[DM_GUARD].dh_pid == 0 &&
+			dm->dm_conf.cf_guard == NULL))
 			return (1);
 		dm_step(dm);
 	}
@@ -372,7 +388,8 @@ dm_serve(struct dm *dm)
 	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	if (dm_signals(dm) != 0 || dm_start_helpers(dm) != 0)
 		return (1);
-	dm_recover_start(dm);
+	dm->dm_recover_due = true;
+	dm_look_back(dm);
 	if (dm_open_device(dm) != 0) {
 		dm_helpers_stop(dm);
 		return (1);

@@ -14,10 +14,15 @@
  * that (it may be stopped) is killed: when the lease ends at once, since its
  * own ended before; when the daemon ends after a while, since it thaws by
  * itself.
+ *
+ * It serves the daemon that started it or, as a service of its own, one daemon
+ * after another on a socket: the next is greeted when all that the last one
+ * left is thawed.
  */
 
 #include "hv_vss_freezer.h"
 
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
@@ -419,13 +424,12 @@ gd_step(struct gd *gd)
 	gd_progress(gd);
 }
 
-void
-frz_guard(int ctl)
+static void
+gd_init(struct gd *gd)
 {
-	struct gd *gd = &gd0;
 	uint32_t i;
 
-	gd->gd_ctl = ctl;
+	gd->gd_ctl = -1;
 	gd->gd_peer = -1;
 	gd->gd_worker = -1;
 	for (i = 0; i < FRZ_FS_MAX; i++)
@@ -433,7 +437,92 @@ frz_guard(int ctl)
 	gd->gd_timer = timerfd_create(
 	    CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (gd->gd_timer == -1 || frz_pool_init(&gd->gd_pool) != 0)
-		return;
+		_exit(1);
+}
+
+/* Serves one daemon until that is gone and nothing is armed. */
+static void
+gd_serve(struct gd *gd, int ctl)
+{
+	gd->gd_ctl = ctl;
+	gd->gd_orphan = false;
 	while (!gd->gd_orphan || (gd->gd_page != NULL && gd_armed(gd)))
 		gd_step(gd);
+}
+
+/* Forgets a daemon, for the next one, when no thaw of its is out any more. */
+static void
+gd_forget(struct gd *gd)
+{
+	struct pollfd pfd = { gd->gd_pool.fp_done, POLLIN, 0 };
+	uint64_t n;
+
+	while (gd_busy(gd))
+		if (poll(&pfd, 1, 1000) == 1)
+			(void)!read(pfd.fd, &n, sizeof(n));
+	gd_close(gd);
+	(void)gd_lease(gd, 0);
+	frz_page_unmap(gd->gd_page);
+	gd->gd_page = NULL;
+	if (gd->gd_peer != -1)
+		(void)close(gd->gd_peer);
+	if (gd->gd_worker != -1)
+		(void)close(gd->gd_worker);
+	gd->gd_peer = gd->gd_worker = -1;
+	gd->gd_gen = 0;
+	gd->gd_thaw_due = gd->gd_release_due = false;
+	atomic_store(&gd->gd_worker_ended, false);
+	(void)close(gd->gd_ctl);
+}
+
+void
+frz_guard(int ctl)
+{
+	gd_init(&gd0);
+	gd_serve(&gd0, ctl);
+}
+
+/* Greets a daemon, if it is root's, and says which process it talks to. */
+static int
+gd_greet(int ctl, const struct frz_msg *ready)
+{
+	struct frz_msg fm = *ready;
+	struct frz_fds ff = { { -1 }, 1 };
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	int error;
+
+	if (getsockopt(ctl, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1)
+		return (errno);
+	if (peer.uid != 0)
+		return (EACCES);
+	ff.ff_fd[0] = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (ff.ff_fd[0] == -1)
+		return (errno);
+	fm.fm_count = (uint32_t)getpid();
+	error = frz_send(ctl, &fm, &ff);
+	frz_fds_close(&ff);
+	return (error);
+}
+
+void
+frz_guard_listen(int listener, const struct frz_msg *ready)
+{
+	struct pollfd pfd = { listener, POLLIN, 0 };
+	int ctl;
+
+	gd_init(&gd0);
+	for (;;) {
+		if (poll(&pfd, 1, -1) != 1)
+			continue;
+		ctl = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		if (ctl == -1)
+			continue;
+		if (gd_greet(ctl, ready) != 0) {
+			(void)close(ctl);
+			continue;
+		}
+		gd_serve(&gd0, ctl);
+		gd_forget(&gd0);
+	}
 }

@@ -418,7 +418,13 @@ wk_open(struct wk *wk, struct frz_msg *fm)
 	(void)frz_slot_move(fs, FRZ_PLANNED, FRZ_OPENED);
 	if (wk->wk_peer == -1 || (fm->fm_flags & FRZ_F_SYNC_ONLY) != 0)
 		return (0);
-	return (wk_hold(wk, i));
+	error = wk_hold(wk, i);
+	if (error != 0) {
+		wk->wk_count--;
+		(void)frz_slot_move(fs, FRZ_OPENED, FRZ_PLANNED);
+		(void)close(wk->wk_fd[i]);
+	}
+	return (error);
 }
 
 static int

@@ -117,11 +117,24 @@ frz_harden(uint32_t *step)
 	return (oom);
 }
 
+/* An option of the control socket, or -1. */
+static int
+frz_socket(int option)
+{
+	socklen_t len = sizeof(int);
+	int value;
+
+	if (getsockopt(FRZ_CONTROL_FD, SOL_SOCKET, option, &value, &len) == -1)
+		return (-1);
+	return (value);
+}
+
 static void
 frz_usage(void)
 {
 	fprintf(stderr,
-	    "hv_vss_freezer: it is started by hv_vss_daemon, not by hand\n");
+	    "hv_vss_freezer: it is started by hv_vss_daemon, or as `guard' on "
+	    "a socket by the service manager, not by hand\n");
 	_exit(1);
 }
 
@@ -129,14 +142,12 @@ int
 main(int argc, char *argv[])
 {
 	struct frz_msg fm;
-	socklen_t len = sizeof(int);
-	int error, type;
+	bool guard, usable;
+	int error;
 
-	if (argc != 2 ||
-	    (strcmp(argv[1], "worker") != 0 && strcmp(argv[1], "guard") != 0) ||
-	    getsockopt(FRZ_CONTROL_FD, SOL_SOCKET, SO_TYPE, &type, &len) ==
-		-1 ||
-	    type != SOCK_SEQPACKET)
+	guard = argc == 2 && strcmp(argv[1], "guard") == 0;
+	if (argc != 2 || (!guard && strcmp(argv[1], "worker") != 0) ||
+	    frz_socket(SO_TYPE) != SOCK_SEQPACKET)
 		frz_usage();
 	memset(&fm, 0, sizeof(fm));
 	fm.fm_op = FRZ_READY;
@@ -144,12 +155,15 @@ main(int argc, char *argv[])
 	fm.fm_errno = error;
 	if (error == 0)
 		fm.fm_index = FRZ_START_OK;
-	if (frz_send(FRZ_CONTROL_FD, &fm, NULL) != 0 ||
-	    (error != 0 && fm.fm_index != FRZ_START_OOM))
+	usable = error == 0 || fm.fm_index == FRZ_START_OOM;
+	/* As a service manager gives it: a socket that daemons connect to. */
+	if (guard && usable && frz_socket(SO_ACCEPTCONN) == 1)
+		frz_guard_listen(FRZ_CONTROL_FD, &fm);
+	if (frz_send(FRZ_CONTROL_FD, &fm, NULL) != 0 || !usable)
 		_exit(1);
-	if (strcmp(argv[1], "worker") == 0)
-		frz_worker(FRZ_CONTROL_FD);
-	else
+	if (guard)
 		frz_guard(FRZ_CONTROL_FD);
+	else
+		frz_worker(FRZ_CONTROL_FD);
 	_exit(0);
 }

@@ -8,8 +8,17 @@
 #ifndef _HV_VSS_FREEZER_H_
 #define _HV_VSS_FREEZER_H_
 
+#include "frz_proto.h"
+
 /* Serves one daemon on ctl; returns when that is gone and all is thawed. */
 void frz_worker(int ctl);
 void frz_guard(int ctl);
+
+/*
+ * Serves one daemon after another that connects to a socket, each when the last
+ * one's transaction is thawed; greets each with ready.
+ */
+void frz_guard_listen(int listener, const struct frz_msg *ready)
+    __attribute__((noreturn));
 
 #endif /* _HV_VSS_FREEZER_H_ */

@@ -245,6 +245,16 @@ def scratch_devices():
         return ",".join(f.read().split())
 
 
+def children(parent, name):
+    """The children of a process that have a command name."""
+    found = []
+    for pid in hvtest.pids_of(name):
+        with open("/proc/%d/stat" % pid, encoding="ascii") as f:
+            if int(f.read().rsplit(")", 1)[1].split()[1]) == parent:
+                found.append(pid)
+    return found
+
+
 def sanitized():
     """A sanitizer needs memory of its own."""
     with open(PROGRAM, "rb") as f:

@@ -11,6 +11,8 @@
 import json
 import os
 import signal
+import socket
+import subprocess
 import time
 
 import frzlib
@@ -336,6 +338,75 @@ def in_the_background_it_starts_and_ends():
         os.kill(pid, signal.SIGTERM)
     check(status == 0, "host: %s" % replies)
     until(lambda: not hvtest.pids_of("hv_vss_daemon"), "its end")
+
+
+# A guard that is a service of its own.
+
+class GuardService:
+    """The guard as a service manager starts it: on a socket."""
+
+    def __init__(self):
+        self.path = "/run/guard.sock"
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.sock.bind(self.path)
+        self.sock.listen(5)
+        self.start()
+        hvtest.after(self.end)
+
+    def start(self):
+        fd = self.sock.fileno()
+        self.popen = subprocess.Popen(
+            ["/bin/sh", "-c", "exec %s guard 3<&%d" % (frzlib.PROGRAM, fd)],
+            env={"HV_VSS_TEST_DEVICES": frzlib.scratch_devices()},
+            pass_fds=[fd])
+
+    def end(self):
+        self.popen.kill()
+        self.popen.wait(10)
+        self.sock.close()
+
+
+@case
+def a_guard_that_is_a_service_outlives_daemon_and_worker():
+    hvtest.after(freezers_end)
+    g = GuardService()
+    m = hvtest.Machine(guard=g.path)
+    m.start_driver()
+    m.start_daemon(["-d"])
+    w = writers()
+    works_again(m)
+    h = m.host("freeze", "hold=700", "thaw")
+    frozen_all(h)
+    worker = frzlib.children(m.daemon.pid, "hv_vss_freezer")
+    check(len(worker) == 1, "children: %s" % worker)
+    for pid in (m.daemon.pid, worker[0]):
+        os.kill(pid, signal.SIGKILL)
+    writable_within(w, 1, "the strike")
+    h.wait()
+    check(g.popen.poll() is None, "the guard has ended")
+    m.start_daemon()
+    works_again(m)
+
+
+@case
+def a_guard_that_is_a_service_is_replaced_when_it_dies():
+    hvtest.after(freezers_end)
+    g = GuardService()
+    m = hvtest.Machine(guard=g.path)
+    m.start_driver()
+    m.start_daemon(["-d"])
+    w = writers()
+    h = m.host("freeze", "hold=500", "thaw")
+    frozen_all(h)
+    g.popen.kill()
+    writable_within(w, 1, "the strike")
+    _, replies = h.wait()
+    check(replies[1]["reply"] == "fail", "host: %s" % replies)
+    g.popen.wait(5)
+    g.start()
+    works_again(m)
 
 
 # Everything of ours is killed at once.
