@@ -35,7 +35,7 @@
 
 #include "dm.h"
 
-#define DM_RECORD_HEAD "hv_vss frozen 1\n"
+#define DM_RECORD_HEAD "hv_vss frozen 1"
 #define DM_BOOT_ID     "/proc/sys/kernel/random/boot_id"
 /* Every byte of a path may need four. */
 #define DM_RECORD_MAX (256 + FRZ_FS_MAX * 512)
@@ -211,7 +211,7 @@ dm_record_compose(struct dm *dm, struct dm_text *tt)
 
 	tt->tt_len = 0;
 	tt->tt_full = !dm_boot_id(boot, sizeof(boot));
-	dm_text_add(tt, DM_RECORD_HEAD "boot %s\n", boot);
+	dm_text_add(tt, DM_RECORD_HEAD "\nboot %s\n", boot);
 	dm_text_add(tt, "worker %d %llu\n", (int)worker,
 	    (unsigned long long)dm_start_time(worker));
 	dm_text_add(tt, "guard %d %llu\n", (int)guard,
@@ -299,7 +299,7 @@ dm_record_read(struct dm *dm, struct dm_record *rc)
 		return (false);
 	tt->tt_buf[n] = '\0';
 	line = strtok_r(tt->tt_buf, "\n", &save);
-	if (line == NULL || strncmp(line, DM_RECORD_HEAD, strlen(line)) != 0)
+	if (line == NULL || strcmp(line, DM_RECORD_HEAD) != 0)
 		return (false);
 	line = strtok_r(NULL, "\n", &save);
 	if (!dm_boot_id(boot, sizeof(boot)))

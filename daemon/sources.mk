@@ -8,10 +8,13 @@ PLAN_LIBS= -lmount
 plan.a: $(PLAN_OBJS)
 	rm -f $@ && $(AR) rcs $@ $(PLAN_OBJS)
 
-DAEMON_SRCS= hv_vss_daemon.c dm_device.c dm_txn.c dm_undo.c dm_helpers.c \
+DAEMON_SRCS= dm_device.c dm_txn.c dm_undo.c dm_helpers.c \
 	dm_record.c dm_recover.c dm_report.c
 DAEMON_OBJS= $(DAEMON_SRCS:.c=.o) frz_msg.o frz_fs.o
+daemon.a: $(DAEMON_OBJS)
+	rm -f $@ && $(AR) rcs $@ $(DAEMON_OBJS)
+DAEMON_ARCHIVES= daemon.a plan.a common.a core.a
 PROGS+= $(OUT)/bin/hv_vss_daemon
-$(OUT)/bin/hv_vss_daemon: $(DAEMON_OBJS) plan.a core.a common.a
-	$(CC) $(LDFLAGS_ALL) -o $@ $(DAEMON_OBJS) plan.a common.a core.a \
+$(OUT)/bin/hv_vss_daemon: hv_vss_daemon.o $(DAEMON_ARCHIVES)
+	$(CC) $(LDFLAGS_ALL) -o $@ hv_vss_daemon.o $(DAEMON_ARCHIVES) \
 	    $(PLAN_LIBS)

@@ -72,23 +72,34 @@ frz_fds_close(struct frz_fds *ff)
 	ff->ff_count = 0;
 }
 
-/* Takes the descriptors out of a control message. */
-static void
+/*
+ * Takes the descriptors out of the control messages; false if there are more
+ * than there may be.  (Padding may have left room for one.)
+ */
+static bool
 frz_take_fds(struct msghdr *mh, struct frz_fds *ff)
 {
 	struct cmsghdr *ch;
-	size_t count;
+	size_t count, i;
+	bool fit = true;
+	int fd;
 
 	for (ch = CMSG_FIRSTHDR(mh); ch != NULL; ch = CMSG_NXTHDR(mh, ch)) {
 		if (ch->cmsg_level != SOL_SOCKET || ch->cmsg_type != SCM_RIGHTS)
 			continue;
 		count = (ch->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		if (count > FRZ_FDS_MAX - ff->ff_count)
-			count = FRZ_FDS_MAX - ff->ff_count;
-		memcpy(ff->ff_fd + ff->ff_count, CMSG_DATA(ch),
-		    count * sizeof(int));
-		ff->ff_count += (uint32_t)count;
+		for (i = 0; i < count; i++) {
+			memcpy(
+			    &fd, CMSG_DATA(ch) + i * sizeof(int), sizeof(fd));
+			if (ff->ff_count < FRZ_FDS_MAX) {
+				ff->ff_fd[ff->ff_count++] = fd;
+			} else {
+				(void)close(fd);
+				fit = false;
+			}
+		}
 	}
+	return (fit);
 }
 
 int
@@ -103,6 +114,7 @@ frz_recv(int sock, struct frz_msg *fm, struct frz_fds *ff)
 		.msg_controllen = sizeof(cm),
 	};
 	ssize_t n;
+	bool fit;
 
 	ff->ff_count = 0;
 	do {
@@ -110,10 +122,10 @@ frz_recv(int sock, struct frz_msg *fm, struct frz_fds *ff)
 	} while (n == -1 && errno == EINTR);
 	if (n == -1)
 		return (errno == ECONNRESET ? EPIPE : errno);
-	frz_take_fds(&mh, ff);
+	fit = frz_take_fds(&mh, ff);
 	if (n == 0 && ff->ff_count == 0)
 		return (EPIPE);
-	if ((size_t)n == sizeof(*fm) &&
+	if (fit && (size_t)n == sizeof(*fm) &&
 	    (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 && fm->fm_op > 0 &&
 	    fm->fm_op < FRZ_NOPS &&
 	    memchr(fm->fm_path, '\0', sizeof(fm->fm_path)) != NULL)

@@ -1,0 +1,203 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/* The record of what may be frozen: written, read again, and damaged. */
+
+#include <sys/mman.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "dm.h"
+
+static struct dm dm;
+static struct dm_record rec;
+
+/* Three file systems, of which one was frozen by somebody else. */
+static int
+set_up(void **state)
+{
+	static const char *const point[] = { "/srv", "/a b\n\\c\t\303\244",
+		"/other" };
+	uint32_t i;
+
+	(void)state;
+	memset(&dm, 0, sizeof(dm));
+	dm.dm_record = memfd_create("record", MFD_CLOEXEC);
+	if (dm.dm_record == -1 ||
+	    frz_page_create(&dm.dm_page_fd, &dm.dm_page) != 0)
+		return (-1);
+	dm.dm_helper[DM_WORKER].dh_pid = getpid();
+	dm.dm_helper[DM_WORKER].dh_child = true;
+	dm.dm_txn.tx_nfs = 3;
+	for (i = 0; i < 3; i++) {
+		dm.dm_txn.tx_fs[i].df_point = point[i];
+		dm.dm_txn.tx_fs[i].df_major = 7;
+		dm.dm_txn.tx_fs[i].df_minor = i;
+	}
+	atomic_store(&dm.dm_page->pg_slots[2].fs_state, FRZ_NOT_OURS);
+	return (0);
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	(void)close(dm.dm_record);
+	(void)close(dm.dm_page_fd);
+	frz_page_unmap(dm.dm_page);
+	return (0);
+}
+
+static void
+put(const char *text)
+{
+	size_t len = strlen(text);
+
+	assert_int_equal(ftruncate(dm.dm_record, 0), 0);
+	assert_int_equal(pwrite(dm.dm_record, text, len, 0), (ssize_t)len);
+}
+
+static void
+what_is_written_is_read_again_odd_names_and_all(void **state)
+{
+	(void)state;
+	assert_int_equal(dm_record_write(&dm), 0);
+	assert_true(dm_record_read(&dm, &rec));
+	assert_int_equal(rec.rc_nfs, 2);
+	assert_string_equal(rec.rc_fs[0].rf_point, "/srv");
+	assert_string_equal(rec.rc_fs[1].rf_point, "/a b\n\\c\t\303\244");
+	assert_int_equal(rec.rc_fs[1].rf_major, 7);
+	assert_int_equal(rec.rc_fs[1].rf_minor, 1);
+	assert_int_equal(rec.rc_pid[DM_WORKER], getpid());
+}
+
+static void
+what_is_only_flushed_is_not_in_it(void **state)
+{
+	(void)state;
+	dm.dm_txn.tx_fs[0].df_flags = FRZ_F_SYNC_ONLY;
+	assert_int_equal(dm_record_write(&dm), 0);
+	assert_true(dm_record_read(&dm, &rec));
+	assert_int_equal(rec.rc_nfs, 1);
+	assert_int_equal(rec.rc_fs[0].rf_minor, 1);
+}
+
+static void
+a_shorter_one_leaves_nothing_of_a_longer_one(void **state)
+{
+	(void)state;
+	assert_int_equal(dm_record_write(&dm), 0);
+	dm.dm_txn.tx_nfs = 1;
+	assert_int_equal(dm_record_write(&dm), 0);
+	assert_true(dm_record_read(&dm, &rec));
+	assert_int_equal(rec.rc_nfs, 1);
+}
+
+static void
+an_emptied_one_names_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(dm_record_write(&dm), 0);
+	dm_record_clear(&dm);
+	assert_false(dm_record_read(&dm, &rec));
+}
+
+static void
+one_on_a_disk_is_refused(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	(void)close(dm.dm_record);
+	assert_int_equal(pipe(fds), 0);
+	dm.dm_record = fds[1];
+	assert_int_equal(dm_record_write(&dm), ENOTSUP);
+	(void)close(fds[0]);
+}
+
+static void
+one_of_another_boot_or_form_is_ignored(void **state)
+{
+	static const char *const other[] = {
+		"",
+		"\n",
+		"hv_vss frozen 2\nboot x\nfs 7:0 ours /srv\n",
+		"hv_vss frozen 1\n",
+		"hv_vss frozen 1\nboot\nfs 7:0 ours /srv\n",
+		"hv_vss frozen 1\nboot 0-0\nfs 7:0 ours /srv\n",
+		"fs 7:0 ours /srv\n",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+		put(other[i]);
+		assert_false(dm_record_read(&dm, &rec));
+	}
+}
+
+/* The right head, with lines that were damaged. */
+static void
+damaged_lines_are_left_out(void **state)
+{
+	static const char tail[] = "worker x 1\nfs 7 ours /a\nfs 7:1 ours\n"
+				   "fs 7:1 ours /b\\9\nfs 7:1 ours /b\\000\n"
+				   "junk\nfs 7:1 ours /good\n";
+	off_t end;
+	size_t len = sizeof(tail) - 1;
+
+	(void)state;
+	dm.dm_txn.tx_nfs = 0;
+	assert_int_equal(dm_record_write(&dm), 0);
+	end = lseek(dm.dm_record, 0, SEEK_END);
+	assert_int_equal(pwrite(dm.dm_record, tail, len, end), (ssize_t)len);
+	assert_true(dm_record_read(&dm, &rec));
+	assert_int_equal(rec.rc_nfs, 1);
+	assert_string_equal(rec.rc_fs[0].rf_point, "/good");
+}
+
+static void
+a_process_is_known_by_number_and_start(void **state)
+{
+	int pidfd;
+
+	(void)state;
+	assert_int_equal(dm_record_write(&dm), 0);
+	assert_true(dm_record_read(&dm, &rec));
+	pidfd = dm_record_helper(&rec, DM_WORKER);
+	assert_true(pidfd != -1);
+	(void)close(pidfd);
+	assert_int_equal(dm_record_helper(&rec, DM_GUARD), -1);
+	rec.rc_start[DM_WORKER]++;
+	assert_int_equal(dm_record_helper(&rec, DM_WORKER), -1);
+	rec.rc_pid[DM_WORKER] = 1;
+	assert_int_equal(dm_record_helper(&rec, DM_WORKER), -1);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(what_is_written_is_read_again_odd_names_and_all),
+		CASE(what_is_only_flushed_is_not_in_it),
+		CASE(a_shorter_one_leaves_nothing_of_a_longer_one),
+		CASE(an_emptied_one_names_nothing),
+		CASE(one_on_a_disk_is_refused),
+		CASE(one_of_another_boot_or_form_is_ignored),
+		CASE(damaged_lines_are_left_out),
+		CASE(a_process_is_known_by_number_and_start),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
