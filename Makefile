@@ -8,6 +8,8 @@ DESTDIR=
 TESTS=
 SEED=
 N=
+T=
+SECS=
 RUN= MAKE="$(MAKE)" sh mk/run.sh
 
 all: ## build the programs into build/bin (VARIANT=dbg|rel|asan|tsan|cov: build/VARIANT/bin)
@@ -47,6 +49,16 @@ model: ## every reachable state of the engine with two applications (8 GB)
 	@$(RUN) $(VARIANT) hv_vss_model.t
 	@build/obj/hv_vss_model.t -a 2 -m 6000000
 
+fuzz: ## libFuzzer on every decoder, 20 s each: T= one of them, SECS= seconds
+	@sh tools/setup fuzz
+	@$(RUN) fuzz fuzzers
+	@sh mk/fuzz.sh run "$(T)" "$(SECS)"
+
+fuzz-cov: ## how much of its target each corpus of fuzz/ reaches
+	@sh tools/setup fuzz
+	@$(RUN) fuzz fuzzers
+	@sh mk/fuzz.sh cov "$(T)"
+
 lint: ## format, static analysis, house rules, manual pages
 	@sh tools/setup lint
 	@$(RUN) $(VARIANT) all
@@ -76,5 +88,5 @@ clean: ## remove what was built
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 12
 
-.PHONY: all check unit e2e asan tsan sim model lint format demo install dist \
-	clean help
+.PHONY: all check unit e2e asan tsan sim model fuzz fuzz-cov lint format demo \
+	install dist clean help

@@ -4,10 +4,11 @@
 
 default: all
 
+CC= cc
+FUZZ_MAIN= fuzz_main.o
 include $(TOP)/mk/variant-$(VARIANT).mk
 include $(TOP)/mk/os-$(OS).mk
 
-CC= cc
 WARN= -Wall -Wextra -Wshadow -Wcast-qual -Wpointer-arith -Wstrict-prototypes \
 	-Wmissing-prototypes -Wundef -Wvla
 WERROR=
@@ -17,8 +18,8 @@ CPPFLAGS_ALL= $(OS_CPPFLAGS) -I$(TOP)/include -I$(TOP)/core -I$(TOP)/common \
 CFLAGS_ALL= -std=c11 -MMD -MP $(WARN) $(WERROR) $(VARIANT_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL= $(VARIANT_LDFLAGS) $(LDFLAGS)
 
-VPATH= $(TOP)/core:$(TOP)/common:$(TOP)/emu:$(TOP)/daemon:$(TOP)/freezer:$(TOP)/driver/linux:$(TOP)/ctl:$(TOP)/tests/unit:$(TOP)/tests/sim:$(TOP)/tests/model:$(TOP)/tests/isoroot:$(TOP)/tests/e2e
-.PATH: $(TOP)/core $(TOP)/common $(TOP)/emu $(TOP)/daemon $(TOP)/freezer $(TOP)/driver/linux $(TOP)/ctl $(TOP)/tests/unit $(TOP)/tests/sim $(TOP)/tests/model $(TOP)/tests/isoroot $(TOP)/tests/e2e
+VPATH= $(TOP)/core:$(TOP)/common:$(TOP)/emu:$(TOP)/daemon:$(TOP)/freezer:$(TOP)/driver/linux:$(TOP)/ctl:$(TOP)/tests/unit:$(TOP)/tests/sim:$(TOP)/tests/model:$(TOP)/tests/isoroot:$(TOP)/tests/e2e:$(TOP)/fuzz
+.PATH: $(TOP)/core $(TOP)/common $(TOP)/emu $(TOP)/daemon $(TOP)/freezer $(TOP)/driver/linux $(TOP)/ctl $(TOP)/tests/unit $(TOP)/tests/sim $(TOP)/tests/model $(TOP)/tests/isoroot $(TOP)/tests/e2e $(TOP)/fuzz
 
 .SUFFIXES:
 .SUFFIXES: .c .o .t
@@ -50,6 +51,7 @@ include $(TOP)/ctl/sources.mk
 include $(TOP)/tests/unit/sources.mk
 include $(TOP)/tests/sim/sources.mk
 include $(TOP)/tests/model/sources.mk
+include $(TOP)/fuzz/sources.mk
 include $(TOP)/tests/isoroot/sources.mk
 include $(TOP)/tests/e2e/sources.mk
 

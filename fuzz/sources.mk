@@ -1,0 +1,17 @@
+# Fuzz harnesses.  Each is fuzz_NAME.t: with VARIANT=fuzz a libFuzzer program,
+# otherwise one that replays fuzz/corpus/NAME, a unit test.
+
+FUZZ_TESTS= fuzz_ring.t fuzz_icmsg.t fuzz_wire.t
+UNIT_TESTS+= $(FUZZ_TESTS)
+fuzzers: $(FUZZ_TESTS)
+	@echo $(FUZZ_TESTS:.t=) >fuzzers
+
+FUZZ_LINK= $(CC) $(LDFLAGS_ALL)
+$(FUZZ_TESTS): fuzz_main.o
+
+fuzz_ring.t: f_ring.o icmsg.o common.a
+	$(FUZZ_LINK) -o $@ f_ring.o icmsg.o common.a $(FUZZ_MAIN)
+fuzz_icmsg.t: f_icmsg.o core.a common.a
+	$(FUZZ_LINK) -o $@ f_icmsg.o core.a common.a $(FUZZ_MAIN)
+fuzz_wire.t: f_wire.o core.a common.a
+	$(FUZZ_LINK) -o $@ f_wire.o core.a common.a $(FUZZ_MAIN)
