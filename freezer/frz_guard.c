@@ -409,6 +409,7 @@ gd_step(struct gd *gd)
 		{ gd->gd_timer, POLLIN, 0 },
 		{ gd->gd_pool.fp_done, POLLIN, 0 },
 	};
+	struct pollfd ended = { -1, POLLIN, 0 };
 	uint64_t n;
 	bool lease;
 
@@ -419,8 +420,11 @@ gd_step(struct gd *gd)
 	gd_read(gd);
 	lease = pfd[3].revents != 0 &&
 	    read(gd->gd_timer, &n, sizeof(n)) == sizeof(n);
+	/* What was read may have replaced the worker whose end was seen. */
+	ended.fd = gd->gd_worker;
 	if (gd->gd_page != NULL)
-		gd_ends(gd, pfd[2].revents != 0, lease);
+		gd_ends(
+		    gd, pfd[2].revents != 0 && poll(&ended, 1, 0) == 1, lease);
 	gd_progress(gd);
 }
 

@@ -170,14 +170,30 @@ class Freezer:
         self.page[0:8] = struct.pack("=II", 0x66726565, 1)
         self.worker = Process("worker", devices)
         self.guard = Process("guard", devices)
+        self.introduce()
+        self.guard.expect(ATTACH)
+        hvtest.after(self.end)
+
+    def introduce(self):
+        """Gives worker and guard the page and each other."""
         a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.worker.send(ATTACH, [self.memfd, a.fileno()])
         self.worker.expect(ATTACH)
         self.guard.send(ATTACH, [self.memfd, b.fileno(), self.worker.pidfd])
-        self.guard.expect(ATTACH)
         a.close()
         b.close()
-        hvtest.after(self.end)
+
+    def replace_worker(self):
+        """The worker is killed and there is another, of which the guard is told
+        before it could see that the first has ended."""
+        self.guard.kill(signal.SIGSTOP)
+        self.worker.kill(signal.SIGKILL)
+        assert self.worker.ended(10), "does not end"
+        self.worker.end()
+        self.worker = Process("worker", scratch_devices())
+        self.introduce()
+        self.guard.kill(signal.SIGCONT)
+        self.guard.expect(ATTACH)
 
     def slot(self, i):
         """State, errno, failed step, who thawed."""

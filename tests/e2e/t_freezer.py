@@ -193,6 +193,18 @@ def a_freeze_that_hangs_is_named_and_the_rest_is_thawed():
     f.release()
 
 
+@case
+def a_new_worker_is_not_taken_for_the_one_that_ended():
+    f = frzlib.Freezer(PLAIN)
+    f.replace_worker()
+    m = f.freeze()
+    check(m and m["errno"] == 0, "freeze: %s" % m)
+    check(all_frozen(PLAIN), "not all are frozen")
+    m = f.thaw()
+    check(m and m["errno"] == 0, "thaw: %s" % m)
+    f.release()
+
+
 # The kill matrix of worker and guard.
 
 DEAD = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT]
