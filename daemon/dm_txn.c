@@ -402,6 +402,12 @@ dm_txn_step(struct dm *dm, const struct frz_msg *fm)
 	if (fm->fm_errno != 0)
 		dm_txn_fail_at(
 		    dm, fm->fm_index, what[tx->tx_phase], fm->fm_errno);
+	if ((tx->tx_phase == DM_ARMING && fm->fm_errno != 0) ||
+	    fm->fm_errno == EOWNERDEAD) {
+		/* A guard that does not guard is of no use for the next one. */
+		dm_helpers_kill(dm, DM_GUARD);
+		return;
+	}
 	if (tx->tx_phase == DM_FREEZING) {
 		if (fm->fm_errno == 0)
 			dm_txn_frozen(dm);
