@@ -64,8 +64,8 @@ def daemon_argv(m, *options):
     return argv
 
 
-def writers():
-    return {mount: hvtest.Writer(mount) for mount in MOUNTS}
+def writers(mounts=tuple(MOUNTS)):
+    return {mount: hvtest.Writer(mount) for mount in mounts}
 
 
 def writable_within(writing, seconds, what):
@@ -78,10 +78,10 @@ def writable_within(writing, seconds, what):
                                 % (mount, seconds, what)) from None
 
 
-def frozen_all(host):
+def frozen_all(host, mounts=tuple(MOUNTS)):
     r = host.reply("freeze")
     check(r["reply"] == "ok", "freeze: %s" % r)
-    for mount in MOUNTS:
+    for mount in mounts:
         check(hvtest.is_frozen(mount), "%s is not frozen" % mount)
 
 
@@ -493,10 +493,10 @@ def reach(m, w, step):
         return h, holder.let_go
     if step == "frozen":
         h = m.host("freeze", "hold=700", "thaw")
-        frozen_all(h)
+        frozen_all(h, w)
         return h, lambda: None
     h = m.host("freeze", "hold=100", "thaw")
-    frozen_all(h)
+    frozen_all(h, w)
     worker = freezer_pid("worker")
     os.kill(worker, signal.SIGSTOP)
     time.sleep(0.3)
@@ -512,9 +512,20 @@ def bound(victims, sig, step):
     return 6
 
 
+def may_kill_a_thaw(victims, step):
+    """The first one's end may have set the second thawing."""
+    return step == "thawing" or (step == "frozen" and len(victims) > 1)
+
+
 def matrix(victims, sig, step):
-    m = machine(**LIMITS)
-    w = writers()
+    sets, mounts = dict(LIMITS), MOUNTS
+    if may_kill_a_thaw(victims, step):
+        # A btrfs whose thaw is killed is made read-only by the kernel, which
+        # takes the interrupted read of the superblock for one that was changed.
+        sets["exclude"] = "/mnt/btrfs"
+        mounts = [mount for mount in MOUNTS if mount != "/mnt/btrfs"]
+    m = machine(**sets)
+    w = writers(mounts)
     h, go_on = reach(m, w, step)
     for pid in [pid_of(m, v) for v in victims]:
         os.kill(pid, sig)
