@@ -6,6 +6,7 @@ VARIANT= rel
 PREFIX= /usr/local
 DESTDIR=
 TESTS=
+CASE=
 SEED=
 N=
 T=
@@ -73,6 +74,11 @@ demo: ## as root: one checkpoint of real file systems and databases, verified
 	@$(RUN) $(VARIANT) all
 	@/usr/bin/python3 demo/run --variant $(VARIANT)
 
+bench: ## as root: side-by-side figures (CASE="4fs nested/..." only those)
+	@sh tools/setup bench
+	@$(RUN) $(VARIANT) bench
+	@/usr/bin/python3 bench/run --variant $(VARIANT) $(CASE)
+
 install: all ## install into $(DESTDIR)$(PREFIX)
 	@sh mk/install.sh "$(DESTDIR)$(PREFIX)" $(VARIANT)
 
@@ -89,4 +95,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 12
 
 .PHONY: all check unit e2e asan tsan sim model fuzz fuzz-cov lint format demo \
-	install dist clean help
+	bench install dist clean help

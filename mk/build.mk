@@ -18,8 +18,8 @@ CPPFLAGS_ALL= $(OS_CPPFLAGS) -I$(TOP)/include -I$(TOP)/core -I$(TOP)/common \
 CFLAGS_ALL= -std=c11 -MMD -MP $(WARN) $(WERROR) $(VARIANT_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL= $(VARIANT_LDFLAGS) $(LDFLAGS)
 
-VPATH= $(TOP)/core:$(TOP)/common:$(TOP)/emu:$(TOP)/daemon:$(TOP)/freezer:$(TOP)/driver/linux:$(TOP)/ctl:$(TOP)/tests/unit:$(TOP)/tests/sim:$(TOP)/tests/model:$(TOP)/tests/isoroot:$(TOP)/tests/e2e:$(TOP)/fuzz
-.PATH: $(TOP)/core $(TOP)/common $(TOP)/emu $(TOP)/daemon $(TOP)/freezer $(TOP)/driver/linux $(TOP)/ctl $(TOP)/tests/unit $(TOP)/tests/sim $(TOP)/tests/model $(TOP)/tests/isoroot $(TOP)/tests/e2e $(TOP)/fuzz
+VPATH= $(TOP)/core:$(TOP)/common:$(TOP)/emu:$(TOP)/daemon:$(TOP)/freezer:$(TOP)/driver/linux:$(TOP)/ctl:$(TOP)/tests/unit:$(TOP)/tests/sim:$(TOP)/tests/model:$(TOP)/tests/isoroot:$(TOP)/tests/e2e:$(TOP)/fuzz:$(TOP)/bench
+.PATH: $(TOP)/core $(TOP)/common $(TOP)/emu $(TOP)/daemon $(TOP)/freezer $(TOP)/driver/linux $(TOP)/ctl $(TOP)/tests/unit $(TOP)/tests/sim $(TOP)/tests/model $(TOP)/tests/isoroot $(TOP)/tests/e2e $(TOP)/fuzz $(TOP)/bench
 
 .SUFFIXES:
 .SUFFIXES: .c .o .t
@@ -54,6 +54,7 @@ include $(TOP)/tests/model/sources.mk
 include $(TOP)/fuzz/sources.mk
 include $(TOP)/tests/isoroot/sources.mk
 include $(TOP)/tests/e2e/sources.mk
+include $(TOP)/bench/sources.mk
 
 all: core.a $(PROGS)
 tests: all $(UNIT_TESTS) $(E2E_PROGS)

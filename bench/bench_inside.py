@@ -1,0 +1,238 @@
+#!/usr/bin/python3
+# Copyright (c) 2026 The hv_vss developers
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Takes the samples, inside the isolated root: bench_inside.py ROUNDS CASE...
+A case is PREFIX/KIND.  Each sample is a line `@ {JSON}`, case, who, metric and
+value; without a value, a note says why.  Everything else is for the reader."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import hvtest
+from hvtest import Process, until
+
+import bench_who
+from bench_who import Broken, Hangs, TOOLS, HvVss
+
+ALL_DIRTY_MIB = 2048
+PACE_MIB_S = 20
+SLOW_MIB_S = 1
+WRITERS_MAX = 8  # then the writers would be what is measured
+STEADY_S = 0.4  # that the writers run before anything happens
+BOUND_S = 60
+NESTED_BOUND_S = 8
+
+
+def sample(case, who, metric, value):
+    print("@ " + json.dumps({"case": case, "who": who, "metric": metric,
+                             "value": round(value, 4)}), flush=True)
+
+
+def note(case, who, text):
+    print("@ " + json.dumps({"case": case, "who": who, "note": text}),
+          flush=True)
+
+
+def mounts():
+    return [s.mount for s in hvtest.scratch().values()]
+
+
+def bare_round():
+    """Nothing left of the sample before, nothing unwritten."""
+    for m in mounts():
+        for name in ("dirty", "paced"):
+            if os.path.exists(m + "/" + name):
+                os.unlink(m + "/" + name)
+    subprocess.run(["sync", "-f", *mounts()], check=True)
+
+
+def make_dirty(mib):
+    each = mib // len(mounts())
+    runs = [subprocess.Popen([TOOLS + "/bench_writer", "dirty", str(each),
+                              m + "/dirty"]) for m in mounts()]
+    for r in runs:
+        if r.wait() != 0:
+            raise Broken("a file system is full")
+
+
+class Writers:
+    """One a file system, at the rates given; the last rate is everybody
+    else's."""
+
+    def __init__(self, rates):
+        self.running = []
+        for i, m in enumerate(mounts()[:WRITERS_MAX]):
+            log = "%s/gaps.%d" % (bench_who.RUN, i)
+            rate = rates[min(i, len(rates) - 1)]
+            self.running.append((log, Process([
+                TOOLS + "/bench_writer", "pace", str(rate), m + "/paced",
+                log])))
+        time.sleep(STEADY_S)
+
+    def gaps(self):
+        """Of each writer, its stalls."""
+        time.sleep(0.1)
+        for _, p in self.running:
+            p.popen.terminate()
+        found = []
+        for log, p in self.running:
+            if p.wait() != 0:
+                raise Broken("a writer failed: " + p.output())
+            with open(log, encoding="ascii") as f:
+                found.append(json.load(f))
+        return found
+
+
+def stalls(gaps, begin, end):
+    """Longest stall of any writer within, and the most that one lost in all; a
+    stall counts from `begin' on, and to its end."""
+    longest = total = 0
+    for writer in gaps:
+        met = [b - max(a, begin) for a, b in writer if b > begin and a < end]
+        longest = max([longest, *met])
+        total = max(total, sum(met))
+    return longest / 1e6, total / 1e6
+
+
+def one(case, who, dirty, rates, bound_s):
+    """One checkpoint by one of them."""
+    bare_round()
+    who.ready()
+    if dirty:
+        make_dirty(dirty)
+    writers = Writers(rates)
+    try:
+        c = who.checkpoint(bound_s)
+    except (Hangs, Broken) as e:
+        who.abandon()
+        writers.gaps()
+        note(case, who.name, "hangs, thawed from outside after %d s" % bound_s
+             if isinstance(e, Hangs) else str(e))
+        return False
+    gaps = writers.gaps()
+    for metric, value in c.ms.items():
+        sample(case, who.name, metric, value)
+    for window, begin, end in (("frozen", c.down_ns, c.up_ns),
+                               ("checkpoint", c.asked_ns, c.done_ns)):
+        longest, total = stalls(gaps, begin, end)
+        sample(case, who.name, window + "_stall_ms", longest)
+        sample(case, who.name, window + "_stall_total_ms", total)
+    return True
+
+
+def checkpoints(case, rounds, dirty, rates, bound_s=BOUND_S):
+    """Interleaved, each round begun by another; the first round is not
+    counted but for who fails it."""
+    people = bench_who.everybody()
+    for p in people:
+        p.start()
+    for r in range(rounds):
+        for p in people[r % len(people):] + people[:r % len(people)]:
+            if not one(case, p, dirty, rates, bound_s):
+                people = [q for q in people if q is not p]
+        print("%s: round %d of %d" % (case, r + 1, rounds), flush=True)
+    for p in people:
+        p.stop()
+
+
+def pss_kib(pid):
+    with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
+        return next(int(x.split()[1]) for x in f if x.startswith("Pss:"))
+
+
+def memory(case, rounds):
+    """Proportional set size at rest after a checkpoint, and in the hold."""
+    people = [p for p in bench_who.everybody() if p.name != "floor"]
+    for p in people:
+        p.start()
+    for _ in range(rounds):
+        for p in people:
+            def held(p=p):
+                sample(case, p.name, "hold_pss_kib",
+                       sum(pss_kib(x) for x in p.pids()))
+            p.ready("freeze", "hold=100", "thaw")
+            p.checkpoint(BOUND_S, held)
+    for p in people:
+        if p.name != "hv_vss_daemon":
+            sample(case, p.name, "rest_pss_kib",
+                   sum(pss_kib(x) for x in p.pids()))
+        p.stop()
+
+
+def requests(case, who, rounds):
+    for _ in range(rounds):
+        who.ready("check", "freeze", "thaw")
+        c = who.checkpoint(BOUND_S)
+        for metric in ("check", "freeze", "thaw"):
+            sample(case, who.name, metric + "_request_ms",
+                   c.ms[metric + "_request_ms"])
+
+
+def apps(case, rounds):
+    """How the time of a request grows with the applications that take part."""
+    who = HvVss(["--set", "max_clients=1024"])
+    bench_who.everybody()
+    who.start()
+    for n in (0, 1, 10, 100, 1000):
+        app = None
+        if n:
+            app = Process([TOOLS + "/bench_apps", str(n),
+                           who.dir + "/hv_appvss_dev"])
+            app.says("ready", 60)
+        requests("%s/%d" % (case, n), who, rounds)
+        if app:
+            app.kill()
+    who.stop()
+
+
+def device(case, rounds):
+    """An application's way: told, polled, read, written, by the driver's
+    clock."""
+    who = HvVss()
+    bench_who.everybody()
+    who.start()
+    app = Process([TOOLS + "/bench_apps", "1", who.dir + "/hv_appvss_dev"])
+    app.says("ready", 60)
+    for _ in range(rounds):
+        who.ready(*["check"] * 20, "freeze", "thaw")
+        who.checkpoint(BOUND_S)
+        until(lambda: any(e["event"] == "reply" and e.get("op") == "thaw"
+                          for e in who.events(who.driver_trace)), "the trace")
+        told = {}
+        for e in who.events(who.driver_trace):
+            if e["event"] == "notify" and e["name"] == "bench_apps":
+                told[e["id"]] = e["t_ns"]
+            elif e["event"] == "write" and e["id"] in told:
+                sample(case, who.name, "round_trip_us",
+                       (e["t_ns"] - told.pop(e["id"])) / 1e3)
+    app.kill()
+    who.stop()
+
+
+KINDS = {
+    "clean": lambda c, r: checkpoints(c, r, 0, [SLOW_MIB_S]),
+    "dirty-paced": lambda c, r: checkpoints(c, r, ALL_DIRTY_MIB, [PACE_MIB_S]),
+    "dirty-full": lambda c, r: checkpoints(c, r, ALL_DIRTY_MIB,
+                                           [0, PACE_MIB_S]),
+    "nested": lambda c, r: checkpoints(c, r, 0, [SLOW_MIB_S], NESTED_BOUND_S),
+    "memory": memory,
+    "apps": apps,
+    "device": device,
+}
+
+
+def main():
+    rounds = int(sys.argv[1])
+    for case in sys.argv[2:]:
+        began = time.monotonic()
+        KINDS[case.split("/")[-1]](case, rounds)
+        hvtest._clean_up()
+        print("%s: %.0f s" % (case, time.monotonic() - began), flush=True)
+
+
+if __name__ == "__main__":
+    main()
