@@ -397,6 +397,7 @@ void
 dm_helpers_reap(struct dm *dm, enum dm_role role)
 {
 	struct dm_helper *dh = &dm->dm_helper[role];
+	struct pollfd pfd = { dh->dh_pidfd, POLLIN, 0 };
 	bool told = dh->dh_killed;
 	pid_t pid = -1;
 	int status = 0;
@@ -405,7 +406,8 @@ dm_helpers_reap(struct dm *dm, enum dm_role role)
 		pid = waitpid(dh->dh_pid, &status, WNOHANG);
 		if (pid == 0)
 			return;
-	}
+	} else if (dh->dh_pidfd != -1 && poll(&pfd, 1, 0) != 1)
+		return;
 	if (!told && pid == dh->dh_pid && WIFSIGNALED(status))
 		report(REPORT_WARNING, "%s was ended by signal %d",
 		    dm_role_name[role], WTERMSIG(status));
