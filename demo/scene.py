@@ -99,6 +99,7 @@ class Scene:
         driver = self.actor("driver", [
             BIN + "/hv_vss_driver", "--transport", "emu:" + HOST, "-n",
             "--set", "trace=" + DRIVER_TRACE])
+        driver.says("ready")
         app = "/dev/hv_appvss_dev"
         daemon = self.actor("daemon", [
             BIN + "/hv_vss_daemon", "-n", "--set", "trace=" + DAEMON_TRACE])
@@ -110,7 +111,7 @@ class Scene:
         pg = self.actor("hold_pg", [
             BIN + "/hv_vssctl", "run", "--name", "postgresql", "--device", app,
             "--prepare", checkpoint, "--freeze", "true", "--thaw", "true"])
-        self.guest = [sqlite, pg, daemon, driver]
+        self.guest = [sqlite, pg, daemon, driver]  # the order of their ends
         daemon.says("serving", 30)
         for a in (sqlite, pg):
             a.says("takes part", 30)
