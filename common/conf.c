@@ -11,14 +11,25 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#define CONF_NAME_MAX	 32 /* letters of a key's name */
+#define CONF_THREADS_MAX 32
+/* Its place in the table. */
+#define CONF_KEY_PER_UID  10
 #define CONF_LIMIT_MIN_MS 1000U
 #define CONF_LIMIT_MAX_MS 900000U
 /* What FREEZE keeps for quiesce and fs when prepare is not given. */
 #define CONF_AFTER_PREPARE_MS 20000U
 
 struct conf_key;
+
+/* A string of the settings. */
+struct conf_text {
+	struct conf_text *ct_next;
+	char ct_text[];
+};
 
 /* Takes a value; returns false when it is not allowed. */
 typedef bool conf_take(
@@ -34,12 +45,15 @@ struct conf_key {
 
 static conf_take conf_take_limit, conf_take_clients, conf_take_per_uid,
     conf_take_apps, conf_take_mode, conf_take_owner, conf_take_group,
-    conf_take_path, conf_take_policy, conf_take_exclude;
+    conf_take_path, conf_take_policy, conf_take_exclude, conf_take_rule,
+    conf_take_namespaces, conf_take_empty, conf_take_rcu, conf_take_threads;
 
 #define CONF_SECONDS   "seconds from 1 to 900, at most 3 decimals"
 #define CONF_CLIENTS   "a number from 1 to 1024"
 #define CONF_MODE      "an octal mode of read and write bits, such as 0660"
 #define CONF_PATH      "an absolute path"
+#define CONF_GLOB      "a glob of mount points, that begins with / or *"
+#define CONF_ACTION    "freeze, sync, ignore or veto"
 #define CONF_USER      "a user's name or number"
 #define CONF_GROUP     "a group's name or number"
 
@@ -68,8 +82,15 @@ static const struct conf_key conf_keys[] = {
 	{ "app_group", conf_take_group, CONF_AT(cf_app), CONF_GROUP, "root" },
 	{ "trace", conf_take_path, CONF_AT(cf_trace), CONF_PATH, "none" },
 	{ "policy", conf_take_policy, 0, "normal or strict", "normal" },
-	{ "exclude", conf_take_exclude, 0,
-	    "a glob of mount points, 64 times at most", "none" },
+	{ "exclude", conf_take_exclude, 0, CONF_GLOB ", 64 times at most",
+	    "none" },
+	{ "type.", conf_take_rule, false, CONF_ACTION, "by type" },
+	{ "mount.", conf_take_rule, true, CONF_ACTION, "by type" },
+	{ "namespaces", conf_take_namespaces, 0, "veto, ignore or off",
+	    "veto" },
+	{ "empty", conf_take_empty, 0, "veto or allow", "veto" },
+	{ "rcu_expedited", conf_take_rcu, 0, "auto or never", "auto" },
+	{ "threads", conf_take_threads, 0, "a number from 1 to 32", "32" },
 	{ "freezer", conf_take_path, CONF_AT(cf_freezer), CONF_PATH,
 	    "as installed" },
 	{ "run_dir", conf_take_path, CONF_AT(cf_run_dir), CONF_PATH,
@@ -78,6 +99,16 @@ static const struct conf_key conf_keys[] = {
 	    CONF_PATH ", or nothing", "none" }
 };
 /* clang-format on */
+_Static_assert(VSS_NELEM(conf_keys) <= CONF_KEYS_MAX, "cf_given is too small");
+
+static const char *const conf_actions[] = { [CONF_DO_FREEZE] = "freeze",
+	[CONF_DO_SYNC] = "sync",
+	[CONF_DO_IGNORE] = "ignore",
+	[CONF_DO_VETO] = "veto" };
+
+static const char *const conf_namespaces[] = { [CONF_NS_VETO] = "veto",
+	[CONF_NS_IGNORE] = "ignore",
+	[CONF_NS_OFF] = "off" };
 
 static const uint32_t conf_limit_default_ms[CONF_NLIMITS] = {
 	[CONF_CHECK] = 10000,
@@ -90,6 +121,23 @@ static const uint32_t conf_limit_default_ms[CONF_NLIMITS] = {
 	[CONF_THAW_FS] = 5000,
 	[CONF_LEVEL] = 1000,
 };
+
+/* A copy that lives as long as the settings; NULL: out of memory. */
+static const char *
+conf_keep(struct conf *cf, const char *text, size_t len)
+{
+	struct conf_text *ct = malloc(sizeof(*ct) + len + 1);
+
+	if (ct == NULL) {
+		cf->cf_nomem = true;
+		return (NULL);
+	}
+	memcpy(ct->ct_text, text, len);
+	ct->ct_text[len] = '\0';
+	ct->ct_next = cf->cf_texts;
+	cf->cf_texts = ct;
+	return (ct->ct_text);
+}
 
 /* An unsigned decimal number and nothing else, at most max. */
 static bool
@@ -195,6 +243,55 @@ conf_take_policy(struct conf *cf, const struct conf_key *ck, const char *value)
 	return (conf_choice(value, "normal", "strict", &cf->cf_strict));
 }
 
+static bool
+conf_take_empty(struct conf *cf, const struct conf_key *ck, const char *value)
+{
+	(void)ck;
+	return (conf_choice(value, "veto", "allow", &cf->cf_empty));
+}
+
+static bool
+conf_take_rcu(struct conf *cf, const struct conf_key *ck, const char *value)
+{
+	(void)ck;
+	return (conf_choice(value, "auto", "never", &cf->cf_no_rcu));
+}
+
+/* Which of some words, or -1. */
+static int
+conf_word(const char *value, const char *const *words, size_t nwords)
+{
+	for (size_t i = 0; i < nwords; i++)
+		if (strcmp(value, words[i]) == 0)
+			return ((int)i);
+	return (-1);
+}
+
+static bool
+conf_take_namespaces(
+    struct conf *cf, const struct conf_key *ck, const char *value)
+{
+	int word = conf_word(
+	    value, conf_namespaces, VSS_NELEM(conf_namespaces));
+
+	(void)ck;
+	if (word != -1)
+		cf->cf_namespaces = (enum conf_namespaces)word;
+	return (word != -1);
+}
+
+static bool
+conf_take_threads(struct conf *cf, const struct conf_key *ck, const char *value)
+{
+	uint32_t n;
+
+	(void)ck;
+	if (!conf_number(value, CONF_THREADS_MAX, &n) || n == 0)
+		return (false);
+	cf->cf_threads = n;
+	return (true);
+}
+
 static struct conf_node *
 conf_node(struct conf *cf, const struct conf_key *ck)
 {
@@ -256,19 +353,43 @@ conf_take_path(struct conf *cf, const struct conf_key *ck, const char *value)
 
 	if (*value == '\0' && ck->ck_field == CONF_AT(cf_guard))
 		value = NULL;
-	else if (*value != '/')
+	else if (*value != '/' ||
+	    (value = conf_keep(cf, value, strlen(value))) == NULL)
 		return (false);
 	*field = value;
 	return (true);
+}
+
+/* Anything else would never match and never be missed. */
+static bool
+conf_is_glob(const char *glob)
+{
+	return (*glob == '/' || *glob == '*' || *glob == '?' || *glob == '[');
 }
 
 static bool
 conf_take_exclude(struct conf *cf, const struct conf_key *ck, const char *value)
 {
 	(void)ck;
-	if (*value == '\0' || cf->cf_nexclude == CONF_EXCLUDE_MAX)
+	if (!conf_is_glob(value) || cf->cf_nexclude == CONF_EXCLUDE_MAX ||
+	    (value = conf_keep(cf, value, strlen(value))) == NULL)
 		return (false);
 	cf->cf_exclude[cf->cf_nexclude++] = value;
+	return (true);
+}
+
+/* The value is the action; conf_set() has put the name in the next rule. */
+static bool
+conf_take_rule(struct conf *cf, const struct conf_key *ck, const char *value)
+{
+	struct conf_rule *cr = &cf->cf_rules[cf->cf_nrules];
+	int action = conf_word(value, conf_actions, VSS_NELEM(conf_actions));
+
+	if (action == -1)
+		return (false);
+	cr->cr_mount = ck->ck_field != 0;
+	cr->cr_action = (enum conf_action)action;
+	cf->cf_nrules++;
 	return (true);
 }
 
@@ -282,35 +403,180 @@ conf_default(struct conf *cf)
 	cf->cf_fs.cn_mode = 0600;
 	cf->cf_app.cn_mode = 0660;
 	cf->cf_run_dir = "/run/hv_vss";
+	cf->cf_threads = CONF_THREADS_MAX;
+}
+
+void
+conf_free(struct conf *cf)
+{
+	struct conf_text *ct;
+
+	while ((ct = cf->cf_texts) != NULL) {
+		cf->cf_texts = ct->ct_next;
+		free(ct);
+	}
+	memset(cf, 0, sizeof(*cf));
+}
+
+/* How many letters must be changed to make one word the other. */
+static size_t
+conf_distance(const char *a, size_t alen, const char *b)
+{
+	size_t row[CONF_NAME_MAX + 1], blen = strlen(b), corner, above;
+
+	for (size_t j = 0; j <= blen; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= alen; i++) {
+		corner = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= blen; j++) {
+			above = row[j];
+			row[j] = corner + (a[i - 1] != b[j - 1]);
+			if (above + 1 < row[j])
+				row[j] = above + 1;
+			if (row[j - 1] + 1 < row[j])
+				row[j] = row[j - 1] + 1;
+			corner = above;
+		}
+	}
+	return (row[blen]);
+}
+
+static const char *
+conf_nearest(const char *name, size_t len)
+{
+	const char *nearest = conf_keys[0].ck_name;
+	size_t least = SIZE_MAX, distance;
+
+	if (len > CONF_NAME_MAX)
+		len = CONF_NAME_MAX;
+	for (size_t i = 0; i < VSS_NELEM(conf_keys); i++) {
+		distance = conf_distance(name, len, conf_keys[i].ck_name);
+		if (distance < least) {
+			least = distance;
+			nearest = conf_keys[i].ck_name;
+		}
+	}
+	return (nearest);
+}
+
+/* A name that ends in a dot is the beginning of a key, a rule's. */
+static bool
+conf_is_rule(const struct conf_key *ck)
+{
+	return (ck->ck_name[strlen(ck->ck_name) - 1] == '.');
+}
+
+/*
+ * The key of a setting and its length; NULL if there is none.  A rule's value
+ * is one of a few words, so that mount points may have a '=' in them.
+ */
+static const struct conf_key *
+conf_find(const char *arg, size_t *len)
+{
+	const struct conf_key *ck;
+	const char *last = strrchr(arg, '=');
+	size_t n;
+
+	*len = strcspn(arg, "=");
+	for (size_t i = 0; i < VSS_NELEM(conf_keys) && last != NULL; i++) {
+		ck = &conf_keys[i];
+		n = strlen(ck->ck_name);
+		if (strncmp(ck->ck_name, arg, n) != 0)
+			continue;
+		if (conf_is_rule(ck)) {
+			*len = (size_t)(last - arg);
+			return (ck);
+		}
+		if (arg[n] == '=')
+			return (ck);
+	}
+	return (NULL);
+}
+
+/* Puts the name of a rule in its place, which is not counted yet. */
+static int
+conf_name_rule(struct conf *cf, const struct conf_key *ck, const char *arg,
+    size_t len, char *err, size_t errlen)
+{
+	size_t skip = strlen(ck->ck_name);
+	bool mount = ck->ck_field != 0;
+
+	if (cf->cf_nrules == CONF_RULES_MAX) {
+		snprintf(err, errlen, "%.*s: more than %d rules", (int)len, arg,
+		    CONF_RULES_MAX);
+		return (EINVAL);
+	}
+	if (len <= skip || (mount && !conf_is_glob(arg + skip))) {
+		snprintf(err, errlen, "%.*s: not allowed; it is %s%s", (int)len,
+		    arg, ck->ck_name,
+		    mount ? "GLOB, " CONF_GLOB : "NAME, a file system's type");
+		return (EINVAL);
+	}
+	cf->cf_rules[cf->cf_nrules].cr_name = conf_keep(
+	    cf, arg + skip, len - skip);
+	return (cf->cf_nomem ? ENOMEM : 0);
+}
+
+/* What is given twice in a file is an oversight, unless it is a list. */
+static int
+conf_once(struct conf *cf, const struct conf_key *ck, char *err, size_t errlen)
+{
+	unsigned *given = &cf->cf_given[ck - conf_keys];
+
+	if (cf->cf_line == 0)
+		*given = 0;
+	else if (*given != 0 && ck->ck_take != conf_take_exclude &&
+	    ck->ck_take != conf_take_rule) {
+		snprintf(err, errlen, "%s: given twice, in line %u as well",
+		    ck->ck_name, *given);
+		return (EINVAL);
+	} else
+		*given = cf->cf_line;
+	return (0);
 }
 
 int
 conf_set(struct conf *cf, const char *arg, char *err, size_t errlen)
 {
 	const struct conf_key *ck;
-	const char *value;
-	size_t i, len;
+	size_t len;
+	int error = 0;
 
-	value = strchr(arg, '=');
-	if (value == NULL) {
+	if (strchr(arg, '=') == NULL) {
 		snprintf(err, errlen, "%s: a setting is KEY=VALUE", arg);
 		return (EINVAL);
 	}
-	len = (size_t)(value - arg);
-	for (i = 0; i < VSS_NELEM(conf_keys); i++) {
-		ck = &conf_keys[i];
-		if (strlen(ck->ck_name) != len ||
-		    strncmp(ck->ck_name, arg, len) != 0)
-			continue;
-		if (ck->ck_take(cf, ck, value + 1))
-			return (0);
-		snprintf(err, errlen, "%s=%s: not allowed; %s is %s",
-		    ck->ck_name, value + 1, ck->ck_name, ck->ck_allowed);
+	ck = conf_find(arg, &len);
+	if (ck == NULL) {
+		snprintf(err, errlen,
+		    "%.*s: no such setting; the nearest is %s, --help lists "
+		    "all",
+		    (int)len, arg, conf_nearest(arg, len));
 		return (EINVAL);
 	}
-	snprintf(err, errlen, "%.*s: no such setting; --help lists them",
-	    (int)len, arg);
-	return (EINVAL);
+	if (conf_is_rule(ck))
+		error = conf_name_rule(cf, ck, arg, len, err, errlen);
+	if (error == 0 && !ck->ck_take(cf, ck, arg + len + 1)) {
+		error = EINVAL;
+		snprintf(err, errlen, "%s: not allowed; %.*s is %s", arg,
+		    (int)len, arg, ck->ck_allowed);
+	}
+	if (error == 0)
+		error = conf_once(cf, ck, err, errlen);
+	if (!cf->cf_nomem)
+		return (error);
+	snprintf(err, errlen, "%s", strerror(ENOMEM));
+	return (ENOMEM);
+}
+
+/* Where a key was given, for the beginning of a message. */
+static void
+conf_where(const struct conf *cf, unsigned key, char *buf, size_t len)
+{
+	buf[0] = '\0';
+	if (cf->cf_given[key] != 0)
+		snprintf(buf, len, "%s:%u: ", cf->cf_file, cf->cf_given[key]);
 }
 
 /* Makes limit fit into the one that it is part of, or refuses. */
@@ -319,6 +585,7 @@ conf_within(struct conf *cf, enum conf_limit limit, enum conf_limit whole,
     char *err, size_t errlen)
 {
 	uint32_t ms = cf->cf_limit_ms[limit], max = cf->cf_limit_ms[whole];
+	char where[CONF_ERR_MAX / 2];
 
 	if (ms <= max)
 		return (0);
@@ -326,9 +593,10 @@ conf_within(struct conf *cf, enum conf_limit limit, enum conf_limit whole,
 		cf->cf_limit_ms[limit] = max;
 		return (0);
 	}
+	conf_where(cf, limit, where, sizeof(where));
 	snprintf(err, errlen,
-	    "%s=%u.%03u: longer than %s, %u.%03u s, which it is part of",
-	    conf_limit_name(limit), ms / 1000, ms % 1000,
+	    "%s%s=%u.%03u: longer than %s, %u.%03u s, which it is part of",
+	    where, conf_limit_name(limit), ms / 1000, ms % 1000,
 	    conf_limit_name(whole), max / 1000, max % 1000);
 	return (EINVAL);
 }
@@ -362,6 +630,7 @@ conf_check(struct conf *cf, char *err, size_t errlen)
 		{ CONF_THAW_FS, CONF_THAW },
 		{ CONF_LEVEL, CONF_THAW },
 	};
+	char where[CONF_ERR_MAX / 2];
 	size_t i;
 
 	conf_derive(cf);
@@ -371,9 +640,10 @@ conf_check(struct conf *cf, char *err, size_t errlen)
 	if (cf->cf_max_clients_per_uid <= cf->cf_max_clients)
 		return (0);
 	if (cf->cf_max_per_uid_set) {
+		conf_where(cf, CONF_KEY_PER_UID, where, sizeof(where));
 		snprintf(err, errlen,
-		    "max_clients_per_uid=%u: more than max_clients, %u",
-		    cf->cf_max_clients_per_uid, cf->cf_max_clients);
+		    "%smax_clients_per_uid=%u: more than max_clients, %u",
+		    where, cf->cf_max_clients_per_uid, cf->cf_max_clients);
 		return (EINVAL);
 	}
 	cf->cf_max_clients_per_uid = cf->cf_max_clients;
@@ -404,6 +674,12 @@ conf_engine(const struct conf *cf, struct vss_engine_conf *ec)
 	ec->ec_besteffort = cf->cf_besteffort;
 }
 
+const char *
+conf_action_name(enum conf_action action)
+{
+	return (conf_actions[action]);
+}
+
 /* The limits are the first keys of the table, in the order of the enum. */
 const char *
 conf_limit_name(enum conf_limit limit)
@@ -414,9 +690,15 @@ conf_limit_name(enum conf_limit limit)
 void
 conf_help(FILE *fp)
 {
+	char name[CONF_NAME_MAX + 8];
 	size_t i;
 
-	for (i = 0; i < VSS_NELEM(conf_keys); i++)
-		fprintf(fp, "  %-19s %s (%s)\n", conf_keys[i].ck_name,
-		    conf_keys[i].ck_allowed, conf_keys[i].ck_default);
+	for (i = 0; i < VSS_NELEM(conf_keys); i++) {
+		snprintf(name, sizeof(name), "%s%s", conf_keys[i].ck_name,
+		    !conf_is_rule(&conf_keys[i])   ? "" :
+			conf_keys[i].ck_field != 0 ? "GLOB" :
+						     "NAME");
+		fprintf(fp, "  %-19s %s (%s)\n", name, conf_keys[i].ck_allowed,
+		    conf_keys[i].ck_default);
+	}
 }

@@ -121,8 +121,12 @@ struct dm_txn {
 };
 
 struct dm {
-	struct conf dm_conf;
-	const char *dm_device; /* path */
+	struct conf_args dm_args;
+	struct conf dm_conf;	      /* as it was at the start */
+	struct conf dm_reread;	      /* as it was read since */
+	const struct conf *dm_policy; /* the one whose policy counts */
+	bool dm_reload;		      /* SIGHUP: read it again */
+	const char *dm_device;	      /* path */
 	bool dm_foreground;
 	int dm_fd;   /* the device, or -1 */
 	bool dm_ext; /* it knows the extensions */

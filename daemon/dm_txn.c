@@ -166,14 +166,10 @@ dm_txn_take_plan(struct dm *dm, char *why, size_t len)
 static bool
 dm_txn_plan(struct dm *dm, char *why, size_t len)
 {
-	const struct conf *cf = &dm->dm_conf;
 	struct dm_txn *tx = &dm->dm_txn;
-	struct plan_policy pp = {
-		.pp_strict = cf->cf_strict,
-		.pp_exclude = cf->cf_exclude,
-		.pp_nexclude = cf->cf_nexclude,
-	};
+	struct plan_policy pp;
 
+	plan_policy_set(&pp, dm->dm_policy);
 	plan_free(&tx->tx_plan);
 	if (plan_make(&tx->tx_plan, &pp, why, len) != 0)
 		return (false);

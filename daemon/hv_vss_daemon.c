@@ -35,6 +35,7 @@
 enum dm_mode { DM_SERVE, DM_CHECK, DM_THAW_ALL, DM_THAW_FORCE };
 
 static struct dm dm0 = {
+	.dm_policy = &dm0.dm_conf,
 	.dm_device = DM_DEVICE,
 	.dm_fd = -1,
 	.dm_lock = -1,
@@ -53,19 +54,42 @@ static void
 dm_usage(FILE *fp)
 {
 	fprintf(fp,
-	    "usage: hv_vss_daemon [-dn] [--set KEY=VALUE]... "
+	    "usage: hv_vss_daemon [-dn] [-c CONF] [--set KEY=VALUE]... "
 	    "[--device PATH]\n"
-	    "       hv_vss_daemon --check [--set KEY=VALUE]...\n"
+	    "       hv_vss_daemon --check [-c CONF] [--set KEY=VALUE]...\n"
 	    "       hv_vss_daemon --thaw-all [--force]\n"
 	    "  -d              say more\n"
 	    "  -n              stay in the foreground, messages to standard "
 	    "error\n"
+	    "  -c CONF         another configuration file than " CONF_FILE "\n"
 	    "  --device PATH   the device (" DM_DEVICE ")\n"
 	    "  --check         say what a backup would do, and do nothing\n"
 	    "  --thaw-all      thaw what a daemon that died left frozen\n"
 	    "  --force         thaw every local file system\n"
-	    "  --set KEY=VALUE, the keys, what is allowed and the default:\n");
+	    "  --set KEY=VALUE a setting, wins over the file; the keys, what is allowed and the default:\n");
 	conf_help(fp);
+}
+
+/*
+ * What is frozen is thawed whatever is wrong with the file, then with the
+ * settings of the command line alone.
+ */
+static int
+dm_conf_load(struct dm *dm, enum dm_mode mode, char *err, size_t errlen)
+{
+	struct conf *cf = &dm->dm_conf;
+	unsigned i;
+	int error;
+
+	error = conf_load(cf, &dm->dm_args, err, errlen);
+	if (error == 0 || mode == DM_SERVE || mode == DM_CHECK)
+		return (error);
+	report(REPORT_WARNING, "%s; thawing without that file", err);
+	conf_default(cf);
+	error = 0;
+	for (i = 0; i < dm->dm_args.ca_nsets && error == 0; i++)
+		error = conf_set(cf, dm->dm_args.ca_sets[i], err, errlen);
+	return (error);
 }
 
 static void
@@ -86,8 +110,7 @@ dm_options(struct dm *dm, int argc, char *argv[], enum dm_mode *mode)
 	bool force = false;
 	int c;
 
-	conf_default(&dm->dm_conf);
-	while ((c = getopt_long(argc, argv, "dn", longs, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "c:dn", longs, NULL)) != -1)
 		switch (c) {
 		case 'd':
 			level = REPORT_DEBUG;
@@ -96,8 +119,13 @@ dm_options(struct dm *dm, int argc, char *argv[], enum dm_mode *mode)
 			dm->dm_foreground = true;
 			break;
 		case 's':
-			if (conf_set(&dm->dm_conf, optarg, err, sizeof(err)) !=
-			    0)
+			if (conf_args_set(
+				&dm->dm_args, optarg, err, sizeof(err)) != 0)
+				goto bad;
+			break;
+		case 'c':
+			if (conf_args_file(
+				&dm->dm_args, optarg, err, sizeof(err)) != 0)
 				goto bad;
 			break;
 		case 'D':
@@ -129,7 +157,7 @@ dm_options(struct dm *dm, int argc, char *argv[], enum dm_mode *mode)
 		goto bad;
 	if (force)
 		*mode = DM_THAW_FORCE;
-	if (conf_check(&dm->dm_conf, err, sizeof(err)) == 0)
+	if (dm_conf_load(dm, *mode, err, sizeof(err)) == 0)
 		return;
 bad:
 	report(REPORT_ERROR, "%s", err);
@@ -157,8 +185,10 @@ dm_signal(struct dm *dm)
 	struct signalfd_siginfo si;
 
 	while (read(dm->dm_signals, &si, sizeof(si)) == sizeof(si)) {
-		if (si.ssi_signo == SIGHUP)
+		if (si.ssi_signo == SIGHUP) {
+			dm->dm_reload = true;
 			continue;
+		}
 		report(REPORT_NOTICE, "ending by signal %u", si.ssi_signo);
 		dm->dm_quit = true;
 		dm->dm_reopen_ns = frz_now_ns() + DM_QUIT_NS;
@@ -166,6 +196,32 @@ dm_signal(struct dm *dm)
 			dm_txn_fail(dm, "hv_vss_daemon is being stopped");
 		dm_undo_lost(dm);
 	}
+}
+
+/*
+ * Reads the settings again, between transactions.  The limits are the driver's
+ * as well, which reads them once: they stay as they were at the start, and so
+ * do paths.
+ */
+static void
+dm_reread(struct dm *dm)
+{
+	struct conf fresh;
+	char err[CONF_ERR_MAX];
+
+	if (!dm->dm_reload || !dm_txn_idle(dm))
+		return;
+	dm->dm_reload = false;
+	if (conf_load(&fresh, &dm->dm_args, err, sizeof(err)) != 0) {
+		report(REPORT_ERROR, "%s; the policy stays as it was", err);
+		return;
+	}
+	conf_free(&dm->dm_reread);
+	dm->dm_reread = fresh;
+	dm->dm_policy = &dm->dm_reread;
+	report(REPORT_NOTICE, "the policy was read again%s%s",
+	    fresh.cf_file == NULL ? "" : " from ",
+	    fresh.cf_file == NULL ? "" : fresh.cf_file);
 }
 
 void
@@ -279,6 +335,7 @@ dm_step(struct dm *dm)
 	dm_helpers_tick(dm, now);
 	dm_txn_tick(dm, now);
 	dm_reopen(dm, now);
+	dm_reread(dm);
 }
 
 /* Runs the loop, without the device, until worker and guard are there. */
@@ -434,9 +491,7 @@ main(int argc, char *argv[])
 	dm_options(dm, argc, argv, &mode);
 	switch (mode) {
 	case DM_CHECK:
-		pp.pp_strict = dm->dm_conf.cf_strict;
-		pp.pp_exclude = dm->dm_conf.cf_exclude;
-		pp.pp_nexclude = dm->dm_conf.cf_nexclude;
+		plan_policy_set(&pp, dm->dm_policy);
 		return (check_print(&pp, stdout, stderr));
 	case DM_THAW_ALL:
 	case DM_THAW_FORCE:

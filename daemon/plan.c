@@ -86,6 +86,36 @@ text(struct making *mk, const char *fmt, ...)
 	return (tx->tx_text);
 }
 
+void
+plan_policy_set(struct plan_policy *pp, const struct conf *cf)
+{
+	memset(pp, 0, sizeof(*pp));
+	pp->pp_strict = cf->cf_strict;
+	pp->pp_empty = cf->cf_empty;
+	pp->pp_exclude = cf->cf_exclude;
+	pp->pp_nexclude = cf->cf_nexclude;
+	pp->pp_rules = cf->cf_rules;
+	pp->pp_nrules = cf->cf_nrules;
+}
+
+/*
+ * A glob that matches a mount point, to be put in the configuration: what would
+ * not be taken for itself there is matched by a '?'.
+ */
+static const char *
+glob_of(struct making *mk, const char *point)
+{
+	const char *glob = text(mk, "%s", point);
+
+	if (mk->mk_nomem)
+		return (glob);
+	for (char *p = mk->mk_texts->tx_text; *p != '\0'; p++)
+		if (strchr("*?[]\\#\"", *p) != NULL ||
+		    (*p == ' ' && (p[1] == '\0' || p[1] == '#')))
+			*p = '?';
+	return (glob);
+}
+
 static void
 decide(struct verdict *vd, enum plan_action action, const char *reason)
 {
@@ -145,16 +175,16 @@ why_not_openable(struct making *mk, unsigned int fs)
 		return (text(mk,
 		    "other mounts hide it, so that it cannot be opened; "
 		    "unmount those, or leave it out with exclude=%s",
-		    m->fm_point));
+		    glob_of(mk, m->fm_point)));
 	if (m->fm_detour)
 		return (text(mk,
 		    "the way to it leads through a mount that may hang; "
 		    "mount it elsewhere, or leave it out with exclude=%s",
-		    m->fm_point));
+		    glob_of(mk, m->fm_point)));
 	return (text(mk,
 	    "only mounted on what is neither a directory nor a file; "
 	    "mount it as a whole, or leave it out with exclude=%s",
-	    m->fm_point));
+	    glob_of(mk, m->fm_point)));
 }
 
 static const char *
@@ -168,10 +198,29 @@ excluded_by(const struct making *mk, const char *point)
 	return (NULL);
 }
 
-/* For what is written to and is, by its type, frozen or flushed. */
-static void
-decide_ours(struct making *mk, unsigned int fs, enum plan_action action)
+/* The last that matches, or NULL. */
+static const struct conf_rule *
+rule_of(const struct making *mk, const char *name, bool mount)
 {
+	const struct plan_policy *pp = mk->mk_policy;
+	const struct conf_rule *cr;
+
+	for (unsigned int i = pp->pp_nrules; i-- > 0;) {
+		cr = &pp->pp_rules[i];
+		if (cr->cr_mount == mount && fnmatch(cr->cr_name, name, 0) == 0)
+			return (cr);
+	}
+	return (NULL);
+}
+
+/*
+ * For what is written to and is frozen or flushed: by its type, or by a rule.
+ */
+static void
+decide_ours(
+    struct making *mk, unsigned int fs, enum plan_action action, const char *by)
+{
+	const struct fs_mount *m = standing_for(mk, fs);
 	struct verdict *vd = &mk->mk_verdicts[fs];
 	unsigned int mount = openable(mk, fs);
 
@@ -180,15 +229,15 @@ decide_ours(struct making *mk, unsigned int fs, enum plan_action action)
 		    text(mk,
 			"its image seems to lie on itself by way of others, so "
 			"that no order is safe; leave it out with exclude=%s",
-			standing_for(mk, fs)->fm_point));
+			glob_of(mk, m->fm_point)));
 		return;
 	}
-	if (action == PLAN_SYNC && mk->mk_policy->pp_strict) {
+	if (action == PLAN_SYNC && by == NULL && mk->mk_policy->pp_strict) {
 		decide(vd, PLAN_VETO,
 		    text(mk,
-			"cannot be frozen and policy=strict; set policy=normal, "
-			"or leave it out with exclude=%s",
-			standing_for(mk, fs)->fm_point));
+			"cannot be frozen and policy=strict; leave it out "
+			"with exclude=%s, or set type.%s=sync",
+			glob_of(mk, m->fm_point), m->fm_type));
 		return;
 	}
 	if (mount == FS_NONE) {
@@ -196,7 +245,9 @@ decide_ours(struct making *mk, unsigned int fs, enum plan_action action)
 		return;
 	}
 	vd->vd_mount = mount;
-	decide(vd, action, "cannot be frozen, only flushed");
+	decide(vd, action,
+	    by == NULL ? "cannot be frozen, only flushed" :
+			 text(mk, "only flushed, by %s", by));
 }
 
 static void decide_fs(struct making *mk, unsigned int fs);
@@ -219,8 +270,8 @@ decide_stacked(struct making *mk, unsigned int fs)
 		decide(vd, PLAN_VETO,
 		    text(mk,
 			"where it is written to is not in this mount table; "
-			"leave it out with exclude=%s",
-			point));
+			"leave it out with exclude=%s, or set mount.%s=sync",
+			glob_of(mk, point), glob_of(mk, point)));
 		return;
 	}
 	/* Should it lead back here, this is what it finds. */
@@ -241,10 +292,10 @@ decide_type(struct making *mk, unsigned int fs, enum fs_class class)
 
 	switch (class) {
 	case FS_CLASS_FREEZE:
-		decide_ours(mk, fs, PLAN_FREEZE);
+		decide_ours(mk, fs, PLAN_FREEZE, NULL);
 		break;
 	case FS_CLASS_SYNC:
-		decide_ours(mk, fs, PLAN_SYNC);
+		decide_ours(mk, fs, PLAN_SYNC, NULL);
 		break;
 	case FS_CLASS_OVERLAY:
 	case FS_CLASS_STACKED:
@@ -253,9 +304,44 @@ decide_type(struct making *mk, unsigned int fs, enum fs_class class)
 	default:
 		decide(vd, PLAN_VETO,
 		    text(mk,
-			"it is not known whether %s can be frozen; "
-			"leave it out with exclude=%s",
-			m->fm_type, m->fm_point));
+			"it is not known whether %s can be frozen; leave it "
+			"out with exclude=%s, or set type.%s=sync",
+			m->fm_type, glob_of(mk, m->fm_point), m->fm_type));
+		break;
+	}
+}
+
+/* By the administrator's word. */
+static void
+decide_rule(struct making *mk, unsigned int fs, enum fs_class class,
+    const struct conf_rule *cr)
+{
+	struct verdict *vd = &mk->mk_verdicts[fs];
+	const char *glob = glob_of(mk, standing_for(mk, fs)->fm_point);
+	const char *by = text(mk, "%s%s=%s", cr->cr_mount ? "mount." : "type.",
+	    cr->cr_name, conf_action_name(cr->cr_action));
+
+	switch (cr->cr_action) {
+	case CONF_DO_IGNORE:
+		decide(vd, PLAN_LEAVE, text(mk, "left out by %s", by));
+		break;
+	case CONF_DO_SYNC:
+		decide_ours(mk, fs, PLAN_SYNC, by);
+		break;
+	case CONF_DO_FREEZE:
+		if (class != FS_CLASS_OVERLAY && class != FS_CLASS_STACKED)
+			decide_ours(mk, fs, PLAN_FREEZE, by);
+		else
+			decide(vd, PLAN_VETO,
+			    text(mk,
+				"%s, but only its upper layer can be frozen; "
+				"set mount.%s=sync",
+				by, glob));
+		break;
+	case CONF_DO_VETO:
+		decide(vd, PLAN_VETO,
+		    text(mk, "refused by %s; leave it out with exclude=%s", by,
+			glob));
 		break;
 	}
 }
@@ -273,6 +359,8 @@ decide_fs(struct making *mk, unsigned int fs)
 	};
 	struct verdict *vd = &mk->mk_verdicts[fs];
 	const struct fs_system *fy = &mk->mk_ft.ft_fs[fs];
+	const struct conf_rule *cr;
+	const struct fs_mount *m;
 	enum fs_class class;
 	const char *glob;
 
@@ -280,7 +368,8 @@ decide_fs(struct making *mk, unsigned int fs)
 		return;
 	vd->vd_made = true;
 	vd->vd_mount = first_whole(&mk->mk_ft, fs);
-	class = fs_class(standing_for(mk, fs)->fm_type);
+	m = standing_for(mk, fs);
+	class = fs_class(m->fm_type);
 	if (left[class] != NULL) {
 		decide(vd, PLAN_LEAVE, left[class]);
 		return;
@@ -292,10 +381,15 @@ decide_fs(struct making *mk, unsigned int fs)
 			"read-only");
 		return;
 	}
-	glob = excluded_by(mk, standing_for(mk, fs)->fm_point);
+	glob = excluded_by(mk, m->fm_point);
+	cr = rule_of(mk, m->fm_point, true);
+	if (cr == NULL)
+		cr = rule_of(mk, m->fm_type, false);
 	if (glob != NULL)
 		decide(
 		    vd, PLAN_LEAVE, text(mk, "left out by exclude=%s", glob));
+	else if (cr != NULL)
+		decide_rule(mk, fs, class, cr);
 	else
 		decide_type(mk, fs, class);
 }
@@ -375,9 +469,9 @@ same_as(struct making *mk, unsigned int mount)
 
 	return (text(mk, "the same file system as %s, which %s%s",
 	    standing_for(mk, fs)->fm_point, what[mk->mk_verdicts[fs].vd_action],
-	    excluded_by(mk, point) == NULL ?
+	    excluded_by(mk, point) == NULL && rule_of(mk, point, true) == NULL ?
 		"" :
-		"; it cannot be left out by itself"));
+		"; this one cannot be treated by itself"));
 }
 
 static void
@@ -443,11 +537,11 @@ set_veto(struct making *mk, struct plan *pn)
 	}
 	disk = left_out(mk);
 	if (pn->pn_count[PLAN_FREEZE] + pn->pn_count[PLAN_SYNC] == 0 &&
-	    disk != NULL)
+	    disk != NULL && !mk->mk_policy->pp_empty)
 		pn->pn_veto = text(mk,
 		    "nothing to freeze, though %s is a writable disk; look "
 		    "whether excludes, or the service's own view of the mounts, "
-		    "hide it",
+		    "hide it, or set empty=allow",
 		    disk);
 }
 

@@ -23,6 +23,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf.h"
+
 enum plan_action {
 	PLAN_FREEZE,
 	PLAN_SYNC, /* flushed, not frozen */
@@ -60,14 +62,20 @@ struct plan {
 
 struct plan_policy {
 	bool pp_strict;
+	bool pp_empty;		       /* a plan may have nothing in it */
 	const char *const *pp_exclude; /* globs of mount points */
 	unsigned int pp_nexclude;
+	const struct conf_rule *pp_rules; /* the last that matches counts */
+	unsigned int pp_nrules;
 	/*
 	 * Where proc and sys are found, for tests: NULL is the running system,
 	 * otherwise a directory with recorded ones.
 	 */
 	const char *pp_root;
 };
+
+/* The policy of the settings, which must stay. */
+void plan_policy_set(struct plan_policy *pp, const struct conf *cf);
 
 /*
  * Makes the plan.  Returns 0, also when the plan is a veto, or an errno with a

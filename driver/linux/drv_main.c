@@ -41,6 +41,7 @@
 #define DRIVER_TURN 64
 
 struct driver {
+	struct conf_args dr_args;
 	struct conf dr_conf;
 	struct vss_engine_conf dr_engine_conf;
 	struct vss_engine dr_engine;
@@ -378,23 +379,14 @@ driver_usage(FILE *fp)
 	fprintf(fp,
 	    "usage: " DRIVER_NAME
 	    " --transport emu:SOCKET|hv_utils[:PATH] [--dev-dir DIR]\n"
-	    "           [-dn] [--set KEY=VALUE]...\n"
+	    "           [-dn] [-c CONF] [--set KEY=VALUE]...\n"
 	    "  --transport  the way to the host (hv_utils:/dev/vmbus/hv_vss)\n"
 	    "  --dev-dir    where the device files are made (/dev)\n"
 	    "  -n           stay in the foreground, messages to standard error\n"
 	    "  -d           say more\n"
-	    "  --set        a setting; limits are in seconds:\n");
+	    "  -c CONF      another configuration file than " CONF_FILE "\n"
+	    "  --set        a setting, wins over the file; limits are in seconds:\n");
 	conf_help(fp);
-}
-
-static int
-driver_set(struct driver *dr, const char *arg)
-{
-	char err[CONF_ERR_MAX];
-
-	if (conf_set(&dr->dr_conf, arg, err, sizeof(err)) == 0)
-		return (0);
-	return (driver_fail(err));
 }
 
 static int
@@ -410,9 +402,10 @@ driver_options(struct driver *dr, int argc, char **argv)
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
+	char err[CONF_ERR_MAX];
 	int c;
 
-	while ((c = getopt_long(argc, argv, "dn", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:dn", options, NULL)) != -1) {
 		switch (c) {
 		case 't':
 			dr->dr_transport = optarg;
@@ -421,8 +414,14 @@ driver_options(struct driver *dr, int argc, char **argv)
 			dr->dr_dir = optarg;
 			break;
 		case 's':
-			if (driver_set(dr, optarg) != 0)
-				return (EINVAL);
+			if (conf_args_set(
+				&dr->dr_args, optarg, err, sizeof(err)) != 0)
+				return (driver_fail(err));
+			break;
+		case 'c':
+			if (conf_args_file(
+				&dr->dr_args, optarg, err, sizeof(err)) != 0)
+				return (driver_fail(err));
 			break;
 		case 'n':
 			dr->dr_foreground = true;
@@ -456,7 +455,7 @@ driver_settings(struct driver *dr)
 	static char dir[PATH_MAX];
 	char err[LINK_ERR_MAX];
 
-	if (conf_check(&dr->dr_conf, err, sizeof(err)) != 0 ||
+	if (conf_load(&dr->dr_conf, &dr->dr_args, err, sizeof(err)) != 0 ||
 	    link_init(&dr->dr_link, dr->dr_transport, err) != 0 ||
 	    dr->dr_link.ln_ops->lo_caps(&dr->dr_conf, err) != 0)
 		return (driver_fail(err));
@@ -492,7 +491,6 @@ main(int argc, char **argv)
 	if (proc_standard_files() != 0)
 		return (1);
 	report_init(DRIVER_NAME, REPORT_NOTICE);
-	conf_default(&dr->dr_conf);
 	dr->dr_transport = "hv_utils";
 	dr->dr_dir = "/dev";
 	if (driver_options(dr, argc, argv) != 0)

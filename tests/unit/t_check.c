@@ -113,7 +113,8 @@ a_plan_that_is_refused_ends_with_the_remedy_and_status_1(void **state)
 	assert_int_equal(run(unknown_type), 1);
 	assert_non_null(strstr(out_text,
 	    "\nA backup would be refused: /new: it is not known whether newfs "
-	    "can be frozen; leave it out with exclude=/new\n"));
+	    "can be frozen; leave it out with exclude=/new, or set "
+	    "type.newfs=sync\n"));
 }
 
 static void

@@ -244,6 +244,81 @@ exclude_may_be_given_many_times_but_not_endlessly(void **state)
 	assert_int_equal(t_set(&cf, "exclude=/srv"), EINVAL);
 }
 
+static void
+rules_have_a_name_and_an_action(void **state)
+{
+	static const char *const bad[] = { "type.=sync",
+		"type.vfat=", "type.vfat=frozen", "mount.=ignore",
+		"mount.srv=ignore", "mount./srv=yes", "mount./srv", "type=sync",
+		"mount=/srv" };
+	struct conf cf;
+
+	(void)state;
+	conf_default(&cf);
+	assert_int_equal(t_set(&cf, "type.fuse.sshfs=veto"), 0);
+	assert_int_equal(t_set(&cf, "mount./a=b*=ignore"), 0);
+	for (size_t i = 0; i < VSS_NELEM(bad); i++)
+		assert_int_equal(t_set(&cf, bad[i]), EINVAL);
+	assert_int_equal(cf.cf_nrules, 2);
+	assert_false(cf.cf_rules[0].cr_mount);
+	assert_string_equal(cf.cf_rules[0].cr_name, "fuse.sshfs");
+	assert_int_equal(cf.cf_rules[0].cr_action, CONF_DO_VETO);
+	assert_true(cf.cf_rules[1].cr_mount);
+	assert_string_equal(cf.cf_rules[1].cr_name, "/a=b*");
+	assert_int_equal(cf.cf_rules[1].cr_action, CONF_DO_IGNORE);
+	while (cf.cf_nrules < CONF_RULES_MAX)
+		assert_int_equal(t_set(&cf, "type.x=sync"), 0);
+	assert_int_equal(t_set(&cf, "type.x=sync"), EINVAL);
+	conf_free(&cf);
+}
+
+static void
+an_unknown_key_is_told_its_nearest(void **state)
+{
+	static const char *const pairs[][2] = { { "hodl=2", "hold" },
+		{ "exlude=/x", "exclude" }, { "thread=2", "threads" } };
+	char want[64];
+	struct conf cf;
+
+	(void)state;
+	conf_default(&cf);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(t_set(&cf, pairs[i][0]), EINVAL);
+		snprintf(want, sizeof(want), "the nearest is %s", pairs[i][1]);
+		assert_non_null(strstr(t_err, want));
+	}
+	memset(want, 'x', sizeof(want));
+	want[62] = '=';
+	want[63] = '\0';
+	assert_int_equal(t_set(&cf, want), EINVAL);
+}
+
+static void
+policy_has_words_and_a_number_of_threads(void **state)
+{
+	static const char *const bad[] = { "namespaces=on", "empty=yes",
+		"rcu_expedited=1", "threads=0", "threads=33", "exclude=srv",
+		"exclude=\"/srv\"" };
+	struct conf cf;
+
+	(void)state;
+	conf_default(&cf);
+	assert_int_equal(cf.cf_namespaces, CONF_NS_VETO);
+	assert_int_equal(cf.cf_threads, 32);
+	assert_false(cf.cf_empty);
+	assert_false(cf.cf_no_rcu);
+	for (size_t i = 0; i < VSS_NELEM(bad); i++)
+		assert_int_equal(t_set(&cf, bad[i]), EINVAL);
+	assert_int_equal(t_set(&cf, "namespaces=off"), 0);
+	assert_int_equal(t_set(&cf, "empty=allow"), 0);
+	assert_int_equal(t_set(&cf, "rcu_expedited=never"), 0);
+	assert_int_equal(t_set(&cf, "threads=1"), 0);
+	assert_int_equal(cf.cf_namespaces, CONF_NS_OFF);
+	assert_int_equal(cf.cf_threads, 1);
+	assert_true(cf.cf_empty);
+	assert_true(cf.cf_no_rcu);
+}
+
 int
 main(void)
 {
@@ -259,6 +334,9 @@ main(void)
 		cmocka_unit_test(words_numbers_and_paths_are_checked),
 		cmocka_unit_test(
 		    exclude_may_be_given_many_times_but_not_endlessly),
+		cmocka_unit_test(rules_have_a_name_and_an_action),
+		cmocka_unit_test(an_unknown_key_is_told_its_nearest),
+		cmocka_unit_test(policy_has_words_and_a_number_of_threads),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

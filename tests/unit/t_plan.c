@@ -12,8 +12,7 @@
  *	link PATH TARGET
  *	dir PATH
  *	fifo PATH
- *	exclude GLOB
- *	strict
+ *	set KEY=VALUE		of the configuration
  *	freeze LEVEL POINT | part of the reason	(the plan, in its order)
  *	sync - POINT | ..., veto - POINT | ..., leave - POINT | ...
  *	works | refused TEXT	whether a backup would work, or part of why not
@@ -46,7 +45,7 @@ struct machine {
 	char *ma_lines[LINES_MAX]; /* what is expected */
 	unsigned int ma_nlines;
 	char *ma_verdict;
-	const char *ma_exclude[LINES_MAX];
+	struct conf ma_conf;
 	struct plan_policy ma_policy;
 	char *ma_text; /* the whole file, which the rest points into */
 };
@@ -92,21 +91,29 @@ make_other(const struct machine *ma, const char *word, const char *path,
 		assert_int_equal(mkfifo(full, 0600), 0);
 }
 
+static void
+set(struct machine *ma, const char *setting)
+{
+	char err[CONF_ERR_MAX];
+
+	if (conf_set(&ma->ma_conf, setting, err, sizeof(err)) != 0)
+		fail_msg("%s", err);
+	plan_policy_set(&ma->ma_policy, &ma->ma_conf);
+	ma->ma_policy.pp_root = ma->ma_root;
+}
+
 /* One line of a machine's file; it is cut up in place. */
 static void
 take_line(struct machine *ma, char *line)
 {
 	char *whole = line, *word = strsep(&line, " "), *path;
 
-	if (line == NULL && strcmp(word, "works") != 0 &&
-	    strcmp(word, "strict") != 0)
+	if (line == NULL && strcmp(word, "works") != 0)
 		return;
 	if (strcmp(word, "mount") == 0)
 		append(ma, "proc/self/mountinfo", line);
-	else if (strcmp(word, "strict") == 0)
-		ma->ma_policy.pp_strict = true;
-	else if (strcmp(word, "exclude") == 0)
-		ma->ma_exclude[ma->ma_policy.pp_nexclude++] = line;
+	else if (strcmp(word, "set") == 0)
+		set(ma, line);
 	else if (strcmp(word, "works") == 0)
 		ma->ma_verdict = word;
 	else if (strcmp(word, "refused") == 0)
@@ -142,8 +149,8 @@ load(struct machine *ma, const char *name)
 	(void)fclose(f);
 	(void)snprintf(ma->ma_root, sizeof(ma->ma_root), "/tmp/t_plan.XXXXXX");
 	assert_non_null(mkdtemp(ma->ma_root));
-	ma->ma_policy.pp_exclude = ma->ma_exclude;
-	ma->ma_policy.pp_root = ma->ma_root;
+	conf_default(&ma->ma_conf);
+	set(ma, "policy=normal");
 	append(ma, "proc/empty", "");
 	rest = ma->ma_text;
 	while ((line = strsep(&rest, "\n")) != NULL)
@@ -163,6 +170,7 @@ static void
 unload(struct machine *ma)
 {
 	(void)nftw(ma->ma_root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	conf_free(&ma->ma_conf);
 	free(ma->ma_text);
 }
 
@@ -200,6 +208,59 @@ compare(const char *name, const struct machine *ma, const struct plan *pn)
 	    strstr(pn->pn_veto, ma->ma_verdict) == NULL)
 		fail_msg("%s: refused with '%s', not '%s'", name,
 		    ma->ma_verdict, pn->pn_veto);
+}
+
+static const struct plan_line *
+line_of(const struct plan *pn, const char *point)
+{
+	for (size_t i = 0; i < pn->pn_nlines; i++)
+		if (strcmp(pn->pn_lines[i].pl_point, point) == 0)
+			return (&pn->pn_lines[i]);
+	return (NULL);
+}
+
+/* With that setting the veto of that mount is gone. */
+static void
+try_remedy(const char *name, const char *setting, const char *point)
+{
+	struct machine ma = { .ma_nlines = 0 };
+	char err[256] = "";
+	struct plan pn;
+
+	load(&ma, name);
+	set(&ma, setting);
+	assert_int_equal(plan_make(&pn, &ma.ma_policy, err, sizeof(err)), 0);
+	assert_non_null(line_of(&pn, point));
+	if (line_of(&pn, point)->pl_action == PLAN_VETO)
+		fail_msg("%s: %s does not allow %s: %s", name, setting, point,
+		    line_of(&pn, point)->pl_reason);
+	plan_free(&pn);
+	unload(&ma);
+}
+
+/* "...; leave it out with exclude=GLOB, or set KEY=VALUE" */
+static unsigned int
+try_remedies(const char *name, const struct plan_line *pl)
+{
+	char copy[PATH_MAX], *p, *end;
+	unsigned int tried = 0;
+
+	(void)snprintf(copy, sizeof(copy), "%s", pl->pl_reason);
+	for (p = copy; p != NULL; p = end) {
+		end = strstr(p, ", or ");
+		if (end != NULL) {
+			*end = '\0';
+			end += strlen(", or ");
+		}
+		if (strstr(p, "set ") != NULL)
+			try_remedy(name, strstr(p, "set ") + 4, pl->pl_point);
+		else if (strstr(p, "exclude=") != NULL)
+			try_remedy(name, strstr(p, "exclude="), pl->pl_point);
+		else
+			continue;
+		tried++;
+	}
+	return (tried);
 }
 
 static void
@@ -420,6 +481,50 @@ a_missing_mount_table_is_an_error_with_its_path(void **state)
 	plan_free(&pn);
 }
 
+static void
+every_remedy_that_a_veto_names_allows_the_backup(void **state)
+{
+	static const char *const names[] = { "circle", "containers", "control",
+		"detour", "escapes", "fifo", "hidden", "inside-container",
+		"rules", "strict", "unknown", "odd-names" };
+	unsigned int tried = 0;
+	char err[256] = "";
+	struct plan pn;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct machine ma = { .ma_nlines = 0 };
+
+		load(&ma, names[i]);
+		assert_int_equal(
+		    plan_make(&pn, &ma.ma_policy, err, sizeof(err)), 0);
+		for (size_t j = 0; j < pn.pn_nlines; j++) {
+			if (pn.pn_lines[j].pl_action != PLAN_VETO)
+				continue;
+			assert_int_not_equal(
+			    try_remedies(names[i], &pn.pn_lines[j]), 0);
+			tried++;
+		}
+		plan_free(&pn);
+		unload(&ma);
+	}
+	assert_true(tried > 8);
+}
+
+static void
+rules_of_types_and_of_mounts_decide(void **state)
+{
+	(void)state;
+	try("rules");
+}
+
+static void
+a_plan_may_be_empty_if_that_is_allowed(void **state)
+{
+	(void)state;
+	try("empty-allowed");
+}
+
 int
 main(void)
 {
@@ -465,6 +570,10 @@ main(void)
 		cmocka_unit_test(a_root_that_is_no_mount_point_is_understood),
 		cmocka_unit_test(
 		    a_missing_mount_table_is_an_error_with_its_path),
+		cmocka_unit_test(rules_of_types_and_of_mounts_decide),
+		cmocka_unit_test(a_plan_may_be_empty_if_that_is_allowed),
+		cmocka_unit_test(
+		    every_remedy_that_a_veto_names_allows_the_backup),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
