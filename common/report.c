@@ -179,3 +179,11 @@ report_release(void)
 	report_state.rs_dropped += dropped;
 	report_lost();
 }
+
+void
+report_drop(void)
+{
+	report_state.rs_holding = false;
+	report_state.rs_used = 0;
+	report_state.rs_dropped = 0;
+}

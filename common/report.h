@@ -42,4 +42,7 @@ void report(enum report_level level, const char *fmt, ...)
 void report_hold(void);
 void report_release(void);
 
+/* Forgets what is held and holds no longer: for a child process. */
+void report_drop(void);
+
 #endif /* _REPORT_H_ */

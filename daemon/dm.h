@@ -114,6 +114,7 @@ struct dm_txn {
 	uint64_t tx_kill_ns;   /* when to look at the worker again */
 	uint64_t tx_again_ns;  /* THAWING: not before, once more */
 	bool tx_ping;	       /* a PING is not answered */
+	bool tx_said;	       /* what hangs was reported */
 	bool tx_guard_thaws;   /* THAWING: the guard was told to */
 	bool tx_failed;	       /* FREEZE is refused, or the hold LOST */
 	bool tx_orderly;       /* the host's THAW began the thaw */

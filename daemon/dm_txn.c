@@ -257,6 +257,9 @@ dm_txn_begin(struct dm *dm, const struct dm_request *dq)
 	tx->tx_deadline_ns = frz_now_ns() + left_ms * DM_NS_PER_MS;
 	frz_page_begin(dm->dm_page, tx->tx_gen, tx->tx_nfs);
 	tx->tx_phase = DM_OPENING;
+	tx->tx_said = false;
+	tx->tx_kill_ns = frz_now_ns() + DM_SILENCE_NS;
+	dm_txn_ping(dm);
 	dm_txn_open_next(dm);
 }
 
@@ -636,9 +639,21 @@ dm_txn_watch(struct dm *dm, uint64_t now_ns)
 {
 	struct dm_txn *tx = &dm->dm_txn;
 
-	if (tx->tx_phase != DM_FREEZING || now_ns < tx->tx_kill_ns)
+	if (now_ns < tx->tx_kill_ns)
 		return;
 	tx->tx_kill_ns = now_ns + DM_SILENCE_NS;
+	if (tx->tx_phase == DM_OPENING) {
+		/* The first PING came before the first mount that may hang. */
+		if (tx->tx_ping) {
+			dm_txn_fail(dm,
+			    "the freezer is silent; it is "
+			    "replaced");
+			dm_helpers_kill(dm, DM_WORKER);
+		}
+		return;
+	}
+	if (tx->tx_phase != DM_FREEZING)
+		return;
 	if (!tx->tx_ping)
 		dm_txn_ping(dm);
 	else if (dm_helpers_alive(dm, DM_GUARD))
@@ -705,7 +720,8 @@ dm_txn_deadline(const struct dm *dm)
 	const struct dm_txn *tx = &dm->dm_txn;
 	uint64_t at = tx->tx_deadline_ns;
 
-	if (tx->tx_phase == DM_FREEZING || tx->tx_phase == DM_THAWING)
+	if (tx->tx_phase == DM_FREEZING || tx->tx_phase == DM_THAWING ||
+	    tx->tx_phase == DM_OPENING)
 		at = dm_earlier(at, tx->tx_kill_ns);
 	if (tx->tx_phase == DM_THAWING && !tx->tx_freeze_answered)
 		at = dm_earlier(at, tx->tx_refuse_ns);

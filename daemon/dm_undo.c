@@ -76,24 +76,56 @@ dm_undo_child(struct dm *dm, uint32_t i)
 	_exit(0);
 }
 
-/* Neither worker nor guard is left.  The children are nobody's to wait for. */
+/*
+ * A process apart, for what may block: nobody waits for it, and it has neither
+ * device nor lock nor any socket, whose end others wait for.  True in it.
+ */
+static bool
+dm_undo_apart(void)
+{
+	pid_t pid;
+
+	pid = fork();
+	if (pid == 0) {
+		(void)close_range(STDERR_FILENO + 1, ~0U, 0);
+		if (fork() == 0)
+			return (true);
+		_exit(0);
+	}
+	if (pid > 0)
+		(void)waitpid(pid, NULL, 0);
+	return (false);
+}
+
+/* Neither worker nor guard is left. */
 static void
 dm_undo_last_resort(struct dm *dm)
 {
 	uint32_t i;
-	pid_t pid;
 
-	pid = fork();
-	if (pid == -1)
+	if (!dm_undo_apart())
 		return;
-	if (pid == 0) {
-		for (i = 0; i < dm->dm_txn.tx_nfs; i++)
-			if (frz_slot_armed(&dm->dm_page->pg_slots[i]) &&
-			    fork() == 0)
-				dm_undo_child(dm, i);
-		_exit(0);
+	for (i = 0; i < dm->dm_txn.tx_nfs; i++)
+		if (frz_slot_armed(&dm->dm_page->pg_slots[i]) && fork() == 0)
+			dm_undo_child(dm, i);
+	_exit(0);
+}
+
+/* The log is held back for as long as this hangs, so another process writes. */
+static void
+dm_undo_say(struct dm *dm, const char *stuck)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+
+	if (tx->tx_said || !dm_undo_apart()) {
+		tx->tx_said = true;
+		return;
 	}
-	(void)waitpid(pid, NULL, 0);
+	report_drop();
+	if (!dm->dm_foreground)
+		report_to_syslog();
+	report(REPORT_ERROR, "still thawing: %s", stuck);
+	_exit(0);
 }
 
 /* Tells whoever is left to thaw. */
@@ -232,7 +264,7 @@ dm_undo_watch(struct dm *dm)
 	tx->tx_kill_ns = frz_now_ns() + DM_SILENCE_NS;
 	if (!dm_report_stuck(dm, stuck, sizeof(stuck)))
 		snprintf(stuck, sizeof(stuck), "the freezer is silent");
-	report(REPORT_WARNING, "still thawing: %s", stuck);
+	dm_undo_say(dm, stuck);
 	if (!tx->tx_orderly)
 		dm_txn_fail(dm, "%s", stuck);
 	if (!dm_helpers_alive(dm, DM_WORKER)) {

@@ -210,6 +210,7 @@ def a_freeze_that_hangs_is_refused_by_name_and_ends_when_it_returns():
     check([r["reply"] for r in replies[:3]] == ["fail"] * 3,
           "while it hangs: %s" % replies)
     check(len(hvtest.pids_of("hv_vss_freezer")) <= 2, "freezers pile up")
+    m.daemon.says("still thawing: " + HELD + ": freeze: it has not returned")
     holder.let_go()
     w[HELD] = hvtest.Writer(HELD)
     m.daemon.says(HELD + ": freeze: it has not returned")
@@ -234,6 +235,18 @@ def a_flush_that_hangs_is_refused_by_name_and_does_not_pile_up():
     check(not hvtest.is_frozen("/mnt/ext4"), "ext4 is frozen")
     hvtest.thaw("/mnt/xfs")
     works_again(m)
+
+
+@case
+def a_guard_or_worker_that_is_stopped_is_refused_and_replaced():
+    m = machine()
+    for who, why in (("guard", "the guard did not confirm"),
+                     ("worker", "the freezer is silent")):
+        os.kill(freezer_pid(who), signal.SIGSTOP)
+        status, replies = m.host("freeze").wait()
+        check(status == 3, "host: %s" % replies)
+        m.daemon.says(why)
+        works_again(m)
 
 
 @case
