@@ -19,6 +19,7 @@ struct ctl_cmd {
 	int (*cc_main)(int argc, char **argv); /* gives the exit status */
 };
 
+int ctl_check_main(int argc, char **argv);
 int ctl_run_main(int argc, char **argv);
 
 /* Says how a command is used; gives the exit status for wrong usage. */

@@ -12,6 +12,7 @@
 #include "version.h"
 
 static const struct ctl_cmd commands[] = {
+	{ "check", "[--json] [-c CONF] [--set KEY=VALUE]...", ctl_check_main },
 	{ "run",
 	    "[--name NAME] [--level N] [--device PATH] [--timeout SECONDS]\n"
 	    "           [--check CMD] [--prepare CMD] --freeze CMD --thaw CMD\n"

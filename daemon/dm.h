@@ -32,6 +32,7 @@
 
 #include <dev/hyperv/hv_vss_ext.h>
 
+#include "check.h"
 #include "conf.h"
 #include "frz_msg.h"
 #include "plan.h"
@@ -127,6 +128,7 @@ struct dm {
 	struct conf dm_reread;	      /* as it was read since */
 	const struct conf *dm_policy; /* the one whose policy counts */
 	bool dm_reload;		      /* SIGHUP: read it again */
+	enum check_form dm_form;      /* of --check */
 	const char *dm_device;	      /* path */
 	bool dm_foreground;
 	int dm_fd;   /* the device, or -1 */

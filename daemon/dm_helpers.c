@@ -256,6 +256,7 @@ dm_helpers_introduce(struct dm *dm)
 		return (errno);
 	memset(&fm, 0, sizeof(fm));
 	fm.fm_op = FRZ_ATTACH;
+	fm.fm_count = dm->dm_conf.cf_threads;
 	ff = (struct frz_fds) { { dm->dm_page_fd, sv[0] }, 2 };
 	error = frz_send(worker->dh_ctl, &fm, &ff);
 	ff = (struct frz_fds) { { dm->dm_page_fd, sv[1], worker->dh_pidfd },

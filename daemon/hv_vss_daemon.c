@@ -56,7 +56,7 @@ dm_usage(FILE *fp)
 	fprintf(fp,
 	    "usage: hv_vss_daemon [-dn] [-c CONF] [--set KEY=VALUE]... "
 	    "[--device PATH]\n"
-	    "       hv_vss_daemon --check [-c CONF] [--set KEY=VALUE]...\n"
+	    "       hv_vss_daemon --check [--json] [-c CONF] [--set KEY=VALUE]...\n"
 	    "       hv_vss_daemon --thaw-all [--force]\n"
 	    "  -d              say more\n"
 	    "  -n              stay in the foreground, messages to standard "
@@ -64,6 +64,7 @@ dm_usage(FILE *fp)
 	    "  -c CONF         another configuration file than " CONF_FILE "\n"
 	    "  --device PATH   the device (" DM_DEVICE ")\n"
 	    "  --check         say what a backup would do, and do nothing\n"
+	    "  --json          with --check: as JSON\n"
 	    "  --thaw-all      thaw what a daemon that died left frozen\n"
 	    "  --force         thaw every local file system\n"
 	    "  --set KEY=VALUE a setting, wins over the file; the keys, what is allowed and the default:\n");
@@ -99,6 +100,7 @@ dm_options(struct dm *dm, int argc, char *argv[], enum dm_mode *mode)
 		{ "set", required_argument, NULL, 's' },
 		{ "device", required_argument, NULL, 'D' },
 		{ "check", no_argument, NULL, 'C' },
+		{ "json", no_argument, NULL, 'j' },
 		{ "thaw-all", no_argument, NULL, 'T' },
 		{ "force", no_argument, NULL, 'F' },
 		{ "help", no_argument, NULL, 'h' },
@@ -133,6 +135,9 @@ dm_options(struct dm *dm, int argc, char *argv[], enum dm_mode *mode)
 			break;
 		case 'C':
 			*mode = DM_CHECK;
+			break;
+		case 'j':
+			dm->dm_form = CHECK_JSON;
 			break;
 		case 'T':
 			*mode = DM_THAW_ALL;
@@ -492,7 +497,7 @@ main(int argc, char *argv[])
 	switch (mode) {
 	case DM_CHECK:
 		plan_policy_set(&pp, dm->dm_policy);
-		return (check_print(&pp, stdout, stderr));
+		return (check_print(&pp, dm->dm_form, stdout, stderr));
 	case DM_THAW_ALL:
 	case DM_THAW_FORCE:
 		return (dm_thaw_all(dm, mode == DM_THAW_FORCE));

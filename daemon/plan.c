@@ -30,6 +30,7 @@ struct verdict {
 	unsigned int vd_mount; /* the one that is opened, or stands for all */
 	unsigned int vd_depth; /* how many frozen ones lie below it */
 	const char *vd_reason;
+	const char *vd_remedy[PLAN_NREMEDIES];
 };
 
 struct text {
@@ -123,6 +124,22 @@ decide(struct verdict *vd, enum plan_action action, const char *reason)
 	vd->vd_reason = reason;
 }
 
+/*
+ * A veto.  Why is the beginning of a sentence that goes on with what the
+ * administrator may do: leave it out, and, if other is not NULL, another
+ * setting.
+ */
+static void
+refuse(struct making *mk, struct verdict *vd, const char *why,
+    const char *point, const char *other)
+{
+	vd->vd_remedy[0] = text(mk, "exclude=%s", glob_of(mk, point));
+	vd->vd_remedy[1] = other;
+	decide(vd, PLAN_VETO,
+	    text(mk, "%s leave it out with %s%s%s", why, vd->vd_remedy[0],
+		other == NULL ? "" : ", or set ", other == NULL ? "" : other));
+}
+
 static const struct fs_mount *
 standing_for(const struct making *mk, unsigned int fs)
 {
@@ -167,24 +184,18 @@ openable(const struct making *mk, unsigned int fs)
 
 /* Why none of a file system's mounts can be opened. */
 static const char *
-why_not_openable(struct making *mk, unsigned int fs)
+why_not_openable(const struct making *mk, unsigned int fs)
 {
 	const struct fs_mount *m = standing_for(mk, fs);
 
 	if (m->fm_hidden)
-		return (text(mk,
-		    "other mounts hide it, so that it cannot be opened; "
-		    "unmount those, or leave it out with exclude=%s",
-		    glob_of(mk, m->fm_point)));
+		return ("other mounts hide it, so that it cannot be opened; "
+			"unmount those, or");
 	if (m->fm_detour)
-		return (text(mk,
-		    "the way to it leads through a mount that may hang; "
-		    "mount it elsewhere, or leave it out with exclude=%s",
-		    glob_of(mk, m->fm_point)));
-	return (text(mk,
-	    "only mounted on what is neither a directory nor a file; "
-	    "mount it as a whole, or leave it out with exclude=%s",
-	    glob_of(mk, m->fm_point)));
+		return ("the way to it leads through a mount that may hang; "
+			"mount it elsewhere, or");
+	return ("only mounted on what is neither a directory nor a file; "
+		"mount it as a whole, or");
 }
 
 static const char *
@@ -225,23 +236,19 @@ decide_ours(
 	unsigned int mount = openable(mk, fs);
 
 	if (fs_table_reaches(&mk->mk_ft, fs, fs)) {
-		decide(vd, PLAN_VETO,
-		    text(mk,
-			"its image seems to lie on itself by way of others, so "
-			"that no order is safe; leave it out with exclude=%s",
-			glob_of(mk, m->fm_point)));
+		refuse(mk, vd,
+		    "its image seems to lie on itself by way of others, so "
+		    "that no order is safe;",
+		    m->fm_point, NULL);
 		return;
 	}
 	if (action == PLAN_SYNC && by == NULL && mk->mk_policy->pp_strict) {
-		decide(vd, PLAN_VETO,
-		    text(mk,
-			"cannot be frozen and policy=strict; leave it out "
-			"with exclude=%s, or set type.%s=sync",
-			glob_of(mk, m->fm_point), m->fm_type));
+		refuse(mk, vd, "cannot be frozen and policy=strict;",
+		    m->fm_point, text(mk, "type.%s=sync", m->fm_type));
 		return;
 	}
 	if (mount == FS_NONE) {
-		decide(vd, PLAN_VETO, why_not_openable(mk, fs));
+		refuse(mk, vd, why_not_openable(mk, fs), m->fm_point, NULL);
 		return;
 	}
 	vd->vd_mount = mount;
@@ -267,11 +274,9 @@ decide_stacked(struct making *mk, unsigned int fs)
 	};
 
 	if (upper == FS_NONE) {
-		decide(vd, PLAN_VETO,
-		    text(mk,
-			"where it is written to is not in this mount table; "
-			"leave it out with exclude=%s, or set mount.%s=sync",
-			glob_of(mk, point), glob_of(mk, point)));
+		refuse(mk, vd,
+		    "where it is written to is not in this mount table;", point,
+		    text(mk, "mount.%s=sync", glob_of(mk, point)));
 		return;
 	}
 	/* Should it lead back here, this is what it finds. */
@@ -302,11 +307,10 @@ decide_type(struct making *mk, unsigned int fs, enum fs_class class)
 		decide_stacked(mk, fs);
 		break;
 	default:
-		decide(vd, PLAN_VETO,
-		    text(mk,
-			"it is not known whether %s can be frozen; leave it "
-			"out with exclude=%s, or set type.%s=sync",
-			m->fm_type, glob_of(mk, m->fm_point), m->fm_type));
+		refuse(mk, vd,
+		    text(mk, "it is not known whether %s can be frozen;",
+			m->fm_type),
+		    m->fm_point, text(mk, "type.%s=sync", m->fm_type));
 		break;
 	}
 }
@@ -317,7 +321,7 @@ decide_rule(struct making *mk, unsigned int fs, enum fs_class class,
     const struct conf_rule *cr)
 {
 	struct verdict *vd = &mk->mk_verdicts[fs];
-	const char *glob = glob_of(mk, standing_for(mk, fs)->fm_point);
+	const char *point = standing_for(mk, fs)->fm_point;
 	const char *by = text(mk, "%s%s=%s", cr->cr_mount ? "mount." : "type.",
 	    cr->cr_name, conf_action_name(cr->cr_action));
 
@@ -332,16 +336,15 @@ decide_rule(struct making *mk, unsigned int fs, enum fs_class class,
 		if (class != FS_CLASS_OVERLAY && class != FS_CLASS_STACKED)
 			decide_ours(mk, fs, PLAN_FREEZE, by);
 		else
-			decide(vd, PLAN_VETO,
+			refuse(mk, vd,
 			    text(mk,
-				"%s, but only its upper layer can be frozen; "
-				"set mount.%s=sync",
-				by, glob));
+				"%s, but only its upper layer can be frozen;",
+				by),
+			    point,
+			    text(mk, "mount.%s=sync", glob_of(mk, point)));
 		break;
 	case CONF_DO_VETO:
-		decide(vd, PLAN_VETO,
-		    text(mk, "refused by %s; leave it out with exclude=%s", by,
-			glob));
+		refuse(mk, vd, text(mk, "refused by %s;", by), point, NULL);
 		break;
 	}
 }
@@ -496,6 +499,8 @@ add_line(struct making *mk, struct plan *pn, unsigned int mount)
 	pl->pl_point = m->fm_point;
 	pl->pl_type = m->fm_type;
 	pl->pl_device = m->fm_source;
+	if (pl->pl_action == PLAN_VETO)
+		memcpy(pl->pl_remedy, vd->vd_remedy, sizeof(pl->pl_remedy));
 	pn->pn_count[pl->pl_action]++;
 }
 

@@ -33,6 +33,8 @@ enum plan_action {
 	PLAN_NACTIONS
 };
 
+#define PLAN_NREMEDIES 2
+
 struct plan_line {
 	enum plan_action pl_action;
 	unsigned int pl_level; /* FREEZE: from low to high, thaw the reverse */
@@ -45,6 +47,8 @@ struct plan_line {
 	const char *pl_type;
 	const char *pl_device; /* mount source, for people */
 	const char *pl_reason; /* in words; a veto's with the remedy */
+	/* VETO: settings each of which allows it; NULL where there is none. */
+	const char *pl_remedy[PLAN_NREMEDIES];
 };
 
 struct plan {

@@ -96,6 +96,12 @@ frz_pool_one(struct frz_pool *fp)
 	return (error);
 }
 
+void
+frz_pool_limit(struct frz_pool *fp, uint32_t most)
+{
+	fp->fp_most = most;
+}
+
 int
 frz_pool_grow(struct frz_pool *fp, uint32_t want)
 {
@@ -103,6 +109,8 @@ frz_pool_grow(struct frz_pool *fp, uint32_t want)
 
 	if (want > FRZ_THREADS_MAX)
 		want = FRZ_THREADS_MAX;
+	if (fp->fp_most != 0 && want > fp->fp_most)
+		want = fp->fp_most;
 	while (fp->fp_threads < want) {
 		error = frz_pool_one(fp);
 		if (error != 0)

@@ -34,13 +34,18 @@ struct frz_pool {
 	uint32_t fp_head;
 	uint32_t fp_count;
 	uint32_t fp_threads;
-	int fp_done; /* eventfd */
+	uint32_t fp_most; /* threads, 0: FRZ_THREADS_MAX */
+	int fp_done;	  /* eventfd */
 };
 
 /* Returns 0 or an errno. */
 int frz_pool_init(struct frz_pool *fp);
 
-/* Makes threads until there are `want', at most FRZ_THREADS_MAX. */
+/*
+ * Makes threads until there are `want', at most FRZ_THREADS_MAX, and at most
+ * what frz_pool_limit() was told (0: nothing).
+ */
+void frz_pool_limit(struct frz_pool *fp, uint32_t most);
 int frz_pool_grow(struct frz_pool *fp, uint32_t want);
 
 void frz_pool_put(

@@ -125,9 +125,10 @@ enum frz_op {
 	FRZ_READY = 1, /* fm_errno, fm_index: what failed at start, and where */
 	FRZ_DONE,      /* fm_of: answer to which order */
 	FRZ_EXPIRED,   /* lease (ETIMEDOUT) or worker (ESRCH) ended: thawing */
-	FRZ_ATTACH, /* page, socket to the other one; guard: worker's pidfd */
-	FRZ_OPEN,   /* one file system */
-	FRZ_HOLD,   /* its descriptor */
+	FRZ_ATTACH,    /* page, socket to the other one; guard: worker's pidfd;
+			  fm_count: threads of the worker at most, 0: no limit */
+	FRZ_OPEN,      /* one file system */
+	FRZ_HOLD,      /* its descriptor */
 	FRZ_FLUSH,
 	FRZ_ARM, /* hold fm_count descriptors; the lease ends at fm_deadline_ns
 		  */

@@ -348,7 +348,7 @@ wk_busy(struct wk *wk)
 }
 
 static int
-wk_attach(struct wk *wk, struct frz_fds *ff)
+wk_attach(struct wk *wk, const struct frz_msg *fm, struct frz_fds *ff)
 {
 	struct frz_page *page;
 	int error;
@@ -369,6 +369,7 @@ wk_attach(struct wk *wk, struct frz_fds *ff)
 		wk->wk_peer = ff->ff_fd[1];
 		ff->ff_fd[1] = -1;
 	}
+	frz_pool_limit(&wk->wk_pool, fm->fm_count);
 	return (0);
 }
 
@@ -476,7 +477,7 @@ wk_order(struct wk *wk, struct frz_msg *fm, struct frz_fds *ff)
 	int error = EINVAL;
 
 	if (fm->fm_op == FRZ_ATTACH)
-		error = wk_attach(wk, ff);
+		error = wk_attach(wk, fm, ff);
 	else if (wk->wk_page == NULL)
 		error = EINVAL;
 	else if (fm->fm_op == FRZ_OPEN)

@@ -48,7 +48,7 @@ static char err_text[4096];
 
 /* Runs it on a mount table, or without one; fills out_text and err_text. */
 static int
-run(const char *mountinfo)
+run_as(const char *mountinfo, enum check_form form)
 {
 	char root[] = "/tmp/t_check.XXXXXX", path[256];
 	struct plan_policy pp = { .pp_root = root };
@@ -70,7 +70,7 @@ run(const char *mountinfo)
 	out_text[0] = err_text[0] = '\0';
 	out = fmemopen(out_text, sizeof(out_text), "w");
 	err = fmemopen(err_text, sizeof(err_text), "w");
-	status = check_print(&pp, out, err);
+	status = check_print(&pp, form, out, err);
 	(void)fclose(out);
 	(void)fclose(err);
 	(void)unlink(path);
@@ -79,6 +79,12 @@ run(const char *mountinfo)
 		*strrchr(path, '/') = '\0';
 	}
 	return (status);
+}
+
+static int
+run(const char *mountinfo)
+{
+	return (run_as(mountinfo, CHECK_TEXT));
 }
 
 static void
@@ -144,6 +150,54 @@ without_a_mount_table_there_is_one_line_and_status_1(void **state)
 	assert_ptr_equal(strchr(err_text, '\n'), strrchr(err_text, '\n'));
 }
 
+static void
+json_is_one_object_with_a_line_a_mount(void **state)
+{
+	(void)state;
+	assert_int_equal(run_as(two_loops, CHECK_JSON), 0);
+	assert_non_null(strstr(out_text,
+	    "{\"works\":true,\"refused\":null,\"freeze\":2,\"sync\":0,"
+	    "\"veto\":0,\"leave\":1,\"steps\":2,\"mounts\":[\n"
+	    "{\"action\":\"freeze\",\"step\":1,\"mount\":\"/b\",\"type\":"
+	    "\"xfs\",\"device\":\"/dev/loop1\",\"major\":7,\"minor\":1,"
+	    "\"reason\":\"a loop device"));
+	assert_non_null(strstr(out_text, "keeps nothing\"}]}\n"));
+}
+
+static void
+json_has_the_remedies_of_a_veto(void **state)
+{
+	(void)state;
+	assert_int_equal(run_as(unknown_type, CHECK_JSON), 1);
+	assert_non_null(strstr(
+	    out_text, "{\"works\":false,\"refused\":\"/new: it is not known"));
+	assert_non_null(strstr(
+	    out_text, "\"remedies\":[\"exclude=/new\",\"type.newfs=sync\"]}"));
+}
+
+static void
+json_is_json_whatever_mounts_are_called(void **state)
+{
+	static const char odd[] =
+	    "24 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
+	    "25 24 0:41 / /a\\012\"\\134\xc3\xa9\xff\xe2\x82 rw - tmpfs t rw\n";
+
+	(void)state;
+	assert_int_equal(run_as(odd, CHECK_JSON), 0);
+	assert_non_null(strstr(out_text,
+	    "\"mount\":\"/a\\u000a\\\"\\\\\xc3\xa9\\ufffd\\ufffd\\ufffd\""));
+}
+
+static void
+json_without_a_mount_table_says_so(void **state)
+{
+	(void)state;
+	assert_int_equal(run_as(NULL, CHECK_JSON), 1);
+	assert_non_null(strstr(out_text, "{\"works\":false,\"refused\":\"/"));
+	assert_non_null(strstr(out_text, "\"mounts\":[]}\n"));
+	assert_non_null(strstr(err_text, "cannot be read"));
+}
+
 int
 main(void)
 {
@@ -156,6 +210,10 @@ main(void)
 		cmocka_unit_test(a_long_mount_point_keeps_its_distance),
 		cmocka_unit_test(
 		    without_a_mount_table_there_is_one_line_and_status_1),
+		cmocka_unit_test(json_is_one_object_with_a_line_a_mount),
+		cmocka_unit_test(json_has_the_remedies_of_a_veto),
+		cmocka_unit_test(json_is_json_whatever_mounts_are_called),
+		cmocka_unit_test(json_without_a_mount_table_says_so),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

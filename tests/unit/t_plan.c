@@ -238,26 +238,16 @@ try_remedy(const char *name, const char *setting, const char *point)
 	unload(&ma);
 }
 
-/* "...; leave it out with exclude=GLOB, or set KEY=VALUE" */
 static unsigned int
 try_remedies(const char *name, const struct plan_line *pl)
 {
-	char copy[PATH_MAX], *p, *end;
 	unsigned int tried = 0;
 
-	(void)snprintf(copy, sizeof(copy), "%s", pl->pl_reason);
-	for (p = copy; p != NULL; p = end) {
-		end = strstr(p, ", or ");
-		if (end != NULL) {
-			*end = '\0';
-			end += strlen(", or ");
-		}
-		if (strstr(p, "set ") != NULL)
-			try_remedy(name, strstr(p, "set ") + 4, pl->pl_point);
-		else if (strstr(p, "exclude=") != NULL)
-			try_remedy(name, strstr(p, "exclude="), pl->pl_point);
-		else
+	for (unsigned int i = 0; i < PLAN_NREMEDIES; i++) {
+		if (pl->pl_remedy[i] == NULL)
 			continue;
+		assert_non_null(strstr(pl->pl_reason, pl->pl_remedy[i]));
+		try_remedy(name, pl->pl_remedy[i], pl->pl_point);
 		tried++;
 	}
 	return (tried);
