@@ -213,6 +213,44 @@ replies_that_find_no_room_stop_the_reading_and_none_is_lost(void **state)
 	assert_non_null(vss_engine_rx_buf(&eng));
 }
 
+/* A reply waits for room when the channel goes away. */
+static void
+lose_the_channel_with_a_reply(void)
+{
+	(void)send(VSS_WIRE_GET_DM_INFO);
+	vss_engine_channel_lost(&eng, now);
+	assert_silence();
+	vss_engine_channel_opened(&eng, now);
+	assert_silence();
+	assert_int_equal(vss_request_count(&eng.e_requests, VSS_REQUEST_FREE),
+	    VSS_ENGINE_MAX_REQUESTS);
+}
+
+static void
+replies_that_were_not_sent_go_with_their_channel(void **state)
+{
+	uint32_t fs;
+
+	(void)state;
+	lose_the_channel_with_a_reply();
+	fs = open_fs();
+	hold(fs, 0);
+	lose_the_channel_with_a_reply();
+	assert_state("UNDO_FS_THAWING");
+	lose_the_channel_with_a_reply();
+	answer(fs, THAW, 0);
+	(void)send(H_CHECK);
+	lose_the_channel_with_a_reply();
+	assert_state("IDLE");
+	(void)send(H_FREEZE);
+	lose_the_channel_with_a_reply();
+	assert_state("IDLE");
+	hold(fs, 0);
+	(void)send(H_THAW);
+	lose_the_channel_with_a_reply();
+	assert_state("UNDO_FS_THAWING");
+}
+
 static void
 the_file_system_device_is_one_programs(void **state)
 {
@@ -363,6 +401,7 @@ main(void)
 		T(negotiation_chooses_what_both_know),
 		T(a_later_packet_does_not_change_an_earlier_ones_reply),
 		T(replies_that_find_no_room_stop_the_reading_and_none_is_lost),
+		T(replies_that_were_not_sent_go_with_their_channel),
 		T(the_file_system_device_is_one_programs),
 		T(opens_are_limited_in_all_and_for_each_user_but_root),
 		T(hello_refuses_bad_names_and_levels),
