@@ -20,8 +20,12 @@
 
 #include "frz_msg.h"
 
-/* What a job needs, the system's minimum included. */
+/* What a job needs, the system's minimum included; sanitizers need more. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FRZ_STACK_SIZE (1024 * 1024)
+#else
 #define FRZ_STACK_SIZE 16384
+#endif
 
 int
 frz_pool_init(struct frz_pool *fp)
