@@ -24,8 +24,11 @@ VPATH= $(TOP)/core:$(TOP)/common:$(TOP)/emu:$(TOP)/daemon:$(TOP)/freezer:$(TOP)/
 .SUFFIXES:
 .SUFFIXES: .c .o .t
 .SECONDARY:
+# One short line each; make Q= shows the commands.
+Q= @
 .c.o:
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(CFLAGS_$(<D)) -c -o $@ $<
+	@echo "cc $(@:.o=.c)"
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(CFLAGS_$(<D)) -c -o $@ $<
 # A unit test: t_FILE.o and the archives become t_FILE.t.
 .o.t:
 	$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_ARCHIVES) $(UNIT_LIBS) -lcmocka
