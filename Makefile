@@ -60,6 +60,11 @@ fuzz-cov: ## how much of its target each corpus of fuzz/ reaches
 	@$(RUN) fuzz fuzzers
 	@sh mk/fuzz.sh cov "$(T)"
 
+cov: ## line and branch coverage of the unit tests, with a floor for core
+	@sh tools/setup check
+	@$(RUN) cov unit-tests
+	@tools/cov build/cov
+
 lint: ## format, static analysis, house rules, manual pages
 	@sh tools/setup lint
 	@$(RUN) $(VARIANT) all
@@ -94,5 +99,5 @@ clean: ## remove what was built
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 12
 
-.PHONY: all check unit e2e asan tsan sim model fuzz fuzz-cov lint format demo \
-	bench install dist clean help
+.PHONY: all check unit e2e asan tsan sim model fuzz fuzz-cov cov lint \
+	format demo bench install dist clean help

@@ -62,6 +62,8 @@ include $(TOP)/bench/sources.mk
 all: core.a $(PROGS)
 tests: all $(UNIT_TESTS) $(E2E_PROGS)
 	@echo $(UNIT_TESTS) >unit-tests
+unit-tests: $(UNIT_TESTS)
+	@echo $(UNIT_TESTS) >$@
 
 # Header dependencies, gathered from the *.d files by mk/run.sh.
 -include .depend

@@ -14,11 +14,26 @@
  */
 
 #include "engine_fixture.h"
+#include "stage.h"
 
 static FILE *walk, *seen;
 static uint32_t fs, a, b;
 static uint64_t last_id;
 static char line[4096];
+
+/* A broken invariant: awaited by the one case that breaks one. */
+static const char *broken;
+static bool may_break;
+
+void
+vss_port_assert_failed(const char *expr, const char *file, int at)
+{
+	if (!may_break) {
+		print_error("%s:%d: %s\n", file, at, expr);
+		abort();
+	}
+	broken = expr;
+}
 
 static const char *const op_names[] = { "-", "CHECK", "FREEZE", "THAW" };
 
@@ -111,14 +126,24 @@ tell_replies(void)
 
 	while (vss_engine_reply(&eng, &last_reply)) {
 		assert_int_equal(last_reply.ey_answered_ns, now);
+		assert_int_equal(er->er_pid, er->er_client != 0 ? 4711 : 0);
+		if (er->er_client != 0) {
+			assert_int_equal(er->er_kind,
+			    er->er_client == 1 ? VSS_ENGINE_FS :
+						 VSS_ENGINE_APP);
+			assert_string_equal(er->er_name,
+			    er->er_client == 1	   ? "daemon" :
+				er->er_client == 2 ? "named" :
+						     "app");
+		}
 		tell(" host<%s,%s",
 		    request_name(last_reply.ey_negotiate ? VSS_TRACE_NEGOTIATE :
 							   last_reply.ey_op),
 		    last_reply.ey_status == 0 ? "ok" : "fail");
 		if (last_reply.ey_status != 0)
-			tell(",\"%s\",%s%s",
+			tell(",\"%s\",%s,%s%s",
 			    vss_engine_cause_text(er->er_cause),
-			    er->er_client != 0 ? er->er_name : "-",
+			    who(er->er_client), op_name(er->er_op),
 			    er->er_text);
 		else if (last_reply.ey_op == H_FREEZE)
 			tell(",%u+%u", last_reply.ey_napps,
@@ -525,12 +550,28 @@ everything_that_can_happen_goes_as_it_is_written(void **state)
 	(void)fclose(walk);
 }
 
+static void
+an_event_in_an_impossible_state_is_a_broken_invariant(void **state)
+{
+	(void)state;
+	start();
+	may_break = true;
+	broken = NULL;
+	vss_stage_raise(&eng, VSS_ENGINE_EV_STAGE_DONE);
+	may_break = false;
+	assert_non_null(broken);
+	assert_state("IDLE");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(
 		    everything_that_can_happen_goes_as_it_is_written, setup),
+		cmocka_unit_test_setup(
+		    an_event_in_an_impossible_state_is_a_broken_invariant,
+		    setup),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

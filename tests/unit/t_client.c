@@ -511,6 +511,21 @@ besteffort_lets_silent_applications_go_at_once(void **state)
 }
 
 static void
+who_is_stale_already_does_not_become_it_again(void **state)
+{
+	struct vss_engine_client cl = { .cl_serial = 1 };
+
+	(void)state;
+	assert_false(vss_client_silent(&cl, false));
+	assert_true(vss_client_silent(&cl, false));
+	assert_true(cl.cl_stale);
+	assert_false(vss_client_silent(&cl, false));
+	assert_false(vss_client_silent(&cl, true));
+	memset(&cl, 0, sizeof(cl));
+	assert_true(vss_client_silent(&cl, true));
+}
+
+static void
 silence_to_thaw_counts(void **state)
 {
 	uint32_t i;
@@ -618,6 +633,7 @@ main(void)
 		T(a_stale_clients_refusal_before_its_levels_end_counts),
 		T(a_stale_client_that_closes_in_the_hold_breaks_nothing),
 		T(besteffort_lets_silent_applications_go_at_once),
+		T(who_is_stale_already_does_not_become_it_again),
 		T(silence_to_thaw_counts),
 		T(an_unread_thaw_is_one_whatever_happens),
 		T(an_old_thaws_answer_does_not_stand_for_a_new_one),

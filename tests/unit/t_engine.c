@@ -138,6 +138,25 @@ a_malformed_negotiate_fails_and_disturbs_nothing(void **state)
 }
 
 static void
+a_negotiate_that_is_not_whole_is_dropped(void **state)
+{
+	struct vss_engine_status es;
+	uint32_t len, status;
+
+	(void)state;
+	(void)vss_packet(pkt, 0, 8);
+	vmbus_icmsg_put16(pkt + VMBUS_ICMSG_O_TYPE, VMBUS_ICMSG_NEGOTIATE);
+	/* It has headers, and ends within its counts of versions. */
+	for (len = VMBUS_ICMSG_HDRS_LEN; len < 36; len++)
+		assert_false(send_raw(pkt, len, &status));
+	vss_engine_status(&eng, &es);
+	assert_int_equal(es.es_dropped, 36 - VMBUS_ICMSG_HDRS_LEN);
+	assert_int_equal(es.es_requests, 0);
+	assert_true(send_raw(pkt, len, &status));
+	assert_int_equal(status, FAIL_S);
+}
+
+static void
 negotiation_chooses_what_both_know(void **state)
 {
 	static const struct vmbus_icmsg_version fw[] = { { 1, 0 }, { 3, 0 } };
@@ -285,6 +304,19 @@ opens_are_limited_in_all_and_for_each_user_but_root(void **state)
 }
 
 static void
+a_serial_number_is_never_0(void **state)
+{
+	uint32_t slot;
+
+	(void)state;
+	eng.e_last_serial = UINT32_MAX - 1;
+	assert_int_equal(try_open(VSS_ENGINE_APP, 0, &slot), 0);
+	assert_int_equal(clients[slot].cl_serial, UINT32_MAX);
+	assert_int_equal(try_open(VSS_ENGINE_APP, 0, &slot), 0);
+	assert_int_equal(clients[slot].cl_serial, 1);
+}
+
+static void
 hello_refuses_bad_names_and_levels(void **state)
 {
 	char name[VSS_ENGINE_NAME_MAX];
@@ -398,12 +430,14 @@ main(void)
 		T(what_is_not_whole_is_dropped_and_counted),
 		T(what_is_whole_but_wrong_is_answered_fail_and_nothing_runs),
 		T(a_malformed_negotiate_fails_and_disturbs_nothing),
+		T(a_negotiate_that_is_not_whole_is_dropped),
 		T(negotiation_chooses_what_both_know),
 		T(a_later_packet_does_not_change_an_earlier_ones_reply),
 		T(replies_that_find_no_room_stop_the_reading_and_none_is_lost),
 		T(replies_that_were_not_sent_go_with_their_channel),
 		T(the_file_system_device_is_one_programs),
 		T(opens_are_limited_in_all_and_for_each_user_but_root),
+		T(a_serial_number_is_never_0),
 		T(hello_refuses_bad_names_and_levels),
 		T(who_is_notified_is_woken_once),
 		T(limits_that_cannot_be_honoured_are_refused),
