@@ -25,35 +25,6 @@ _Static_assert(
 _Static_assert(
     NEG_ANSWER_LEN == VMBUS_ICMSG_O_BODY + NEG_ANSWER_BODY, "negotiate answer");
 
-uint16_t
-vmbus_icmsg_get16(const uint8_t *p)
-{
-	return ((uint16_t)(p[0] | p[1] << 8));
-}
-
-uint32_t
-vmbus_icmsg_get32(const uint8_t *p)
-{
-	return ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-	    (uint32_t)p[3] << 24);
-}
-
-void
-vmbus_icmsg_put16(uint8_t *p, uint16_t v)
-{
-	p[0] = (uint8_t)v;
-	p[1] = (uint8_t)(v >> 8);
-}
-
-void
-vmbus_icmsg_put32(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)v;
-	p[1] = (uint8_t)(v >> 8);
-	p[2] = (uint8_t)(v >> 16);
-	p[3] = (uint8_t)(v >> 24);
-}
-
 static struct vmbus_icmsg_version
 icmsg_get_version(const uint8_t *p)
 {

@@ -77,11 +77,38 @@ struct vmbus_icmsg {
 	uint32_t im_len;
 };
 
-/* Little-endian accessors; p need not be aligned. */
-uint16_t vmbus_icmsg_get16(const uint8_t *p);
-uint32_t vmbus_icmsg_get32(const uint8_t *p);
-void vmbus_icmsg_put16(uint8_t *p, uint16_t v);
-void vmbus_icmsg_put32(uint8_t *p, uint32_t v);
+/*
+ * Little-endian accessors; p need not be aligned.  Inline: the ring calls them
+ * for every packet.
+ */
+static inline uint16_t
+vmbus_icmsg_get16(const uint8_t *p)
+{
+	return ((uint16_t)(p[0] | p[1] << 8));
+}
+
+static inline uint32_t
+vmbus_icmsg_get32(const uint8_t *p)
+{
+	return ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+	    (uint32_t)p[3] << 24);
+}
+
+static inline void
+vmbus_icmsg_put16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)v;
+	p[1] = (uint8_t)(v >> 8);
+}
+
+static inline void
+vmbus_icmsg_put32(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t)v;
+	p[1] = (uint8_t)(v >> 8);
+	p[2] = (uint8_t)(v >> 16);
+	p[3] = (uint8_t)(v >> 24);
+}
 
 /*
  * Decodes the headers of a packet's payload of len bytes.  Returns 0, or

@@ -16,7 +16,7 @@
 #include "icmsg.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-    "the control page is little-endian and read as it is");
+    "control page, descriptor and trailer are little-endian, read as they are");
 
 /* Extra headers of packets that describe memory (section 4.3). */
 #define RING_O_NRANGES	20
@@ -24,6 +24,10 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 #define RING_XFER_RANGE 8 /* byte count, offset */
 #define RING_GPA_RANGE	8 /* the same, before the page numbers */
 #define RING_GPA_PFN	8
+
+_Static_assert(VMBUS_RING_PKT_HDR == 2 * sizeof(uint64_t) &&
+	VMBUS_RING_PKT_TAIL == sizeof(uint64_t),
+    "descriptor and trailer are moved as 64-bit words");
 
 /* length8 is 16 bits wide and covers the descriptor. */
 #define RING_PAYLOAD_MAX (UINT16_MAX * 8U - VMBUS_RING_PKT_HDR)
@@ -87,36 +91,48 @@ ring_advance(const struct vmbus_ring *vr, uint32_t i, uint32_t n)
 	return (n < vr->vr_size - i ? i + n : n - (vr->vr_size - i));
 }
 
-/* Copies n bytes out of the data area from index i on, around its end. */
+/* The two copies where the n bytes from index i on go around the end. */
 static void
+ring_get_around(const struct vmbus_ring *vr, uint32_t i, void *dst, uint32_t n)
+{
+	uint32_t first = vr->vr_size - i;
+
+	memcpy(dst, vr->vr_data + i, first);
+	memcpy((uint8_t *)dst + first, vr->vr_data, n - first);
+}
+
+static uint32_t
+ring_put_around(struct vmbus_ring *vr, uint32_t i, const void *src, uint32_t n)
+{
+	uint32_t first = vr->vr_size - i;
+
+	memcpy(vr->vr_data + i, src, first);
+	memcpy(vr->vr_data, (const uint8_t *)src + first, n - first);
+	return (n - first);
+}
+
+/*
+ * Copies n bytes out of the data area from index i on, around its end.  Inline,
+ * as ring_put(): most calls have a constant size and need no memcpy().
+ */
+static inline void
 ring_get(const struct vmbus_ring *vr, uint32_t i, void *dst, uint32_t n)
 {
-	uint8_t *p = dst;
-	uint32_t first;
-
-	first = vr->vr_size - i;
-	if (first > n)
-		first = n;
-	memcpy(p, vr->vr_data + i, first);
-	memcpy(p + first, vr->vr_data, n - first);
+	if (n <= vr->vr_size - i)
+		memcpy(dst, vr->vr_data + i, n);
+	else
+		ring_get_around(vr, i, dst, n);
 	vss_port_copied();
 }
 
 /* Copies n bytes into the data area at index i; returns the index behind. */
-static uint32_t
+static inline uint32_t
 ring_put(struct vmbus_ring *vr, uint32_t i, const void *src, uint32_t n)
 {
-	const uint8_t *p = src;
-	uint32_t first;
-
-	first = vr->vr_size - i;
-	if (first > n)
-		first = n;
-	if (first != 0)
-		memcpy(vr->vr_data + i, p, first);
-	if (n - first != 0)
-		memcpy(vr->vr_data, p + first, n - first);
-	return (ring_advance(vr, i, n));
+	if (n >= vr->vr_size - i)
+		return (ring_put_around(vr, i, src, n));
+	memcpy(vr->vr_data + i, src, n);
+	return (i + n);
 }
 
 static int
@@ -204,23 +220,20 @@ ring_put_packet(struct vmbus_ring *tx, const struct vmbus_ring_pkt *rp,
     const void *payload, uint32_t padded)
 {
 	static const uint8_t zeros[8];
-	uint8_t desc[VMBUS_RING_PKT_HDR], tail[VMBUS_RING_PKT_TAIL];
+	const uint64_t tail = (uint64_t)tx->vr_index << 32;
+	uint64_t desc[2];
 	uint32_t i;
 
-	vmbus_icmsg_put16(desc, rp->rp_type);
-	vmbus_icmsg_put16(desc + 2, VMBUS_RING_PKT_HDR / 8);
-	vmbus_icmsg_put16(
-	    desc + 4, (uint16_t)((VMBUS_RING_PKT_HDR + padded) / 8));
-	vmbus_icmsg_put16(desc + 6, rp->rp_flags);
-	vmbus_icmsg_put32(desc + 8, (uint32_t)rp->rp_xactid);
-	vmbus_icmsg_put32(desc + 12, (uint32_t)(rp->rp_xactid >> 32));
-	vmbus_icmsg_put32(tail, 0);
-	vmbus_icmsg_put32(tail + 4, tx->vr_index);
-
+	desc[0] = rp->rp_type | (VMBUS_RING_PKT_HDR / 8U) << 16 |
+	    (uint64_t)((VMBUS_RING_PKT_HDR + padded) / 8) << 32 |
+	    (uint64_t)rp->rp_flags << 48;
+	desc[1] = rp->rp_xactid;
 	i = ring_put(tx, tx->vr_index, desc, sizeof(desc));
-	i = ring_put(tx, i, payload, rp->rp_len);
-	i = ring_put(tx, i, zeros, padded - rp->rp_len);
-	return (ring_put(tx, i, tail, sizeof(tail)));
+	if (rp->rp_len != 0)
+		i = ring_put(tx, i, payload, rp->rp_len);
+	if (padded != rp->rp_len)
+		i = ring_put(tx, i, zeros, padded - rp->rp_len);
+	return (ring_put(tx, i, &tail, sizeof(tail)));
 }
 
 int
@@ -327,18 +340,17 @@ ring_type_ok(const struct vmbus_ring *rx, uint16_t type, uint32_t payload)
 static int
 ring_get_desc(struct vmbus_ring *rx, uint32_t avail, struct ring_desc *rd)
 {
-	uint8_t desc[VMBUS_RING_PKT_HDR];
+	uint64_t desc[2];
 	uint32_t length, payload;
 
 	if (avail < VMBUS_RING_PKT_HDR + VMBUS_RING_PKT_TAIL)
 		return (ring_corrupt(rx));
 	ring_get(rx, rx->vr_index, desc, sizeof(desc));
-	payload = vmbus_icmsg_get16(desc + 2) * 8U;
-	length = vmbus_icmsg_get16(desc + 4) * 8U;
-	rd->rd_pkt.rp_type = vmbus_icmsg_get16(desc);
-	rd->rd_pkt.rp_flags = vmbus_icmsg_get16(desc + 6);
-	rd->rd_pkt.rp_xactid = vmbus_icmsg_get32(desc + 8) |
-	    (uint64_t)vmbus_icmsg_get32(desc + 12) << 32;
+	payload = (uint16_t)(desc[0] >> 16) * 8U;
+	length = (uint16_t)(desc[0] >> 32) * 8U;
+	rd->rd_pkt.rp_type = (uint16_t)desc[0];
+	rd->rd_pkt.rp_flags = (uint16_t)(desc[0] >> 48);
+	rd->rd_pkt.rp_xactid = desc[1];
 	if (payload < VMBUS_RING_PKT_HDR || length < payload ||
 	    length + VMBUS_RING_PKT_TAIL > avail ||
 	    (rd->rd_pkt.rp_flags & ~VMBUS_RING_PKT_F_COMPLETION) != 0 ||
