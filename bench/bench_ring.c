@@ -70,29 +70,36 @@ ring_recv(void)
 	return (vmbus_ring_recv(&rx, &rp, taken, LEN_MAX, &signal) == 0);
 }
 
-/* The floor's two copies, around the end of the data. */
-static uint32_t
+/*
+ * The floor's two copies, around the end of the data; inline, so that what has
+ * a constant size needs no memcpy().
+ */
+static inline uint32_t
 floor_put(uint32_t at, const void *src, uint32_t n)
 {
-	uint32_t first = DATA_LEN - at < n ? DATA_LEN - at : n;
+	uint32_t first = DATA_LEN - at;
 
+	if (n < first) {
+		memcpy(mem + VMBUS_RING_PAGE + at, src, n);
+		return (at + n);
+	}
 	memcpy(mem + VMBUS_RING_PAGE + at, src, first);
-	if (first < n)
-		memcpy(mem + VMBUS_RING_PAGE, (const uint8_t *)src + first,
-		    n - first);
-	return (at + n < DATA_LEN ? at + n : at + n - DATA_LEN);
+	memcpy(mem + VMBUS_RING_PAGE, (const uint8_t *)src + first, n - first);
+	return (n - first);
 }
 
-static uint32_t
+static inline uint32_t
 floor_get(uint32_t at, void *dst, uint32_t n)
 {
-	uint32_t first = DATA_LEN - at < n ? DATA_LEN - at : n;
+	uint32_t first = DATA_LEN - at;
 
+	if (n < first) {
+		memcpy(dst, mem + VMBUS_RING_PAGE + at, n);
+		return (at + n);
+	}
 	memcpy(dst, mem + VMBUS_RING_PAGE + at, first);
-	if (first < n)
-		memcpy(
-		    (uint8_t *)dst + first, mem + VMBUS_RING_PAGE, n - first);
-	return (at + n < DATA_LEN ? at + n : at + n - DATA_LEN);
+	memcpy((uint8_t *)dst + first, mem + VMBUS_RING_PAGE, n - first);
+	return (n - first);
 }
 
 static bool
