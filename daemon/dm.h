@@ -54,12 +54,13 @@ enum dm_role { DM_WORKER = 0, DM_GUARD, DM_NROLES };
 struct dm_helper {
 	pid_t dh_pid;
 	int dh_pidfd;
-	bool dh_child;		 /* ours to wait for; not a service */
-	int dh_ctl;		 /* its control socket */
-	bool dh_ready;		 /* READY was received */
-	bool dh_attached;	 /* it knows page and the other one */
-	bool dh_killed;		 /* SIGKILL was sent; it has not ended */
-	uint32_t dh_due;	 /* order whose DONE is due, 0: none */
+	bool dh_child;	   /* ours to wait for; not a service */
+	uint64_t dh_start; /* its start time, as /proc has it, 0: not asked */
+	int dh_ctl;	   /* its control socket */
+	bool dh_ready;	   /* READY was received */
+	bool dh_attached;  /* it knows page and the other one */
+	bool dh_killed;	   /* SIGKILL was sent; it has not ended */
+	uint32_t dh_due;   /* order whose DONE is due, 0: none */
 	uint64_t dh_deadline_ns; /* for that, DM_NEVER: none */
 	uint64_t dh_again_ns;	 /* not to be started before */
 };
@@ -143,6 +144,7 @@ struct dm {
 	struct dm_helper dm_helper[DM_NROLES];
 	struct dm_txn dm_txn;
 	int dm_lock;
+	char dm_boot[64];		 /* boot id */
 	bool dm_recover_due;		 /* the record was not looked at yet */
 	int dm_record;			 /* the record, open */
 	int dm_old[DM_NROLES];		 /* pidfds of an earlier run's, or -1 */

@@ -118,6 +118,7 @@ static void
 dm_helpers_began(struct dm_helper *dh, int sock, uint64_t now)
 {
 	dh->dh_ctl = sock;
+	dh->dh_start = 0;
 	dh->dh_ready = dh->dh_attached = dh->dh_killed = false;
 	dh->dh_due = FRZ_READY;
 	dh->dh_deadline_ns = now + DM_START_NS;

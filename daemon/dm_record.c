@@ -197,25 +197,34 @@ dm_record_open(struct dm *dm)
 	return (dm->dm_record == -1 ? errno : 0);
 }
 
+/* "ROLE PID START-TIME", asked once for each process: not while frozen. */
+static void
+dm_record_add_helper(struct dm *dm, struct dm_text *tt, enum dm_role role)
+{
+	struct dm_helper *dh = &dm->dm_helper[role];
+
+	/* A guard that is a service of its own lives on, and is greeted. */
+	if (dh->dh_pid <= 0 || !dh->dh_child)
+		return;
+	if (dh->dh_start == 0)
+		dh->dh_start = dm_start_time(dh->dh_pid);
+	dm_text_add(tt, "%s %d %llu\n", role == DM_WORKER ? "worker" : "guard",
+	    (int)dh->dh_pid, (unsigned long long)dh->dh_start);
+}
+
 static void
 dm_record_compose(struct dm *dm, struct dm_text *tt)
 {
 	struct dm_txn *tx = &dm->dm_txn;
-	pid_t worker = dm->dm_helper[DM_WORKER].dh_pid;
-	/* One that is a service of its own lives on, and is greeted. */
-	pid_t guard = dm->dm_helper[DM_GUARD].dh_child ?
-	    dm->dm_helper[DM_GUARD].dh_pid :
-	    0;
-	char boot[64];
 	uint32_t i, state;
 
 	tt->tt_len = 0;
-	tt->tt_full = !dm_boot_id(boot, sizeof(boot));
-	dm_text_add(tt, DM_RECORD_HEAD "\nboot %s\n", boot);
-	dm_text_add(tt, "worker %d %llu\n", (int)worker,
-	    (unsigned long long)dm_start_time(worker));
-	dm_text_add(tt, "guard %d %llu\n", (int)guard,
-	    (unsigned long long)dm_start_time(guard));
+	if (dm->dm_boot[0] == '\0')
+		(void)dm_boot_id(dm->dm_boot, sizeof(dm->dm_boot));
+	tt->tt_full = dm->dm_boot[0] == '\0';
+	dm_text_add(tt, DM_RECORD_HEAD "\nboot %s\n", dm->dm_boot);
+	dm_record_add_helper(dm, tt, DM_WORKER);
+	dm_record_add_helper(dm, tt, DM_GUARD);
 	dm_text_add(tt, "rcu_expedited -\n");
 	for (i = 0; i < tx->tx_nfs; i++) {
 		if ((tx->tx_fs[i].df_flags & FRZ_F_SYNC_ONLY) != 0)

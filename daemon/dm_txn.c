@@ -345,7 +345,6 @@ dm_txn_frozen(struct dm *dm)
 
 	tx->tx_phase = DM_HOLDING;
 	tx->tx_deadline_ns = frz_now_ns() + tx->tx_hold_ns;
-	(void)dm_record_write(dm);
 	tx->tx_freeze_answered = true;
 	error = dm_device_answer(dm, &tx->tx_freeze, true, NULL);
 	report(REPORT_DEBUG, "%u file systems are frozen", tx->tx_nfreeze);

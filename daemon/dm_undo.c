@@ -173,6 +173,9 @@ dm_undo_thaw(struct dm *dm)
 		(void)frz_slot_move(
 		    &dm->dm_page->pg_slots[i], FRZ_OPENED, FRZ_THAWED);
 	dm_undo_order(dm);
+	/* What somebody else froze must not be thawed by the record. */
+	if (!tx->tx_orderly && tx->tx_phase == DM_THAWING)
+		(void)dm_record_write(dm);
 }
 
 /* Refuses FREEZE, or takes the answer back, with the reason. */
