@@ -1,7 +1,8 @@
 # Fuzz harnesses.  Each is fuzz_NAME.t: with VARIANT=fuzz a libFuzzer program,
 # otherwise one that replays fuzz/corpus/NAME, a unit test.
 
-FUZZ_TESTS= fuzz_ring.t fuzz_icmsg.t fuzz_wire.t
+FUZZ_TESTS= fuzz_ring.t fuzz_icmsg.t fuzz_wire.t fuzz_worker.t fuzz_guard.t \
+	fuzz_conf.t fuzz_record.t fuzz_plan.t
 UNIT_TESTS+= $(FUZZ_TESTS)
 fuzzers: $(FUZZ_TESTS)
 	@echo $(FUZZ_TESTS:.t=) >fuzzers
@@ -15,3 +16,14 @@ fuzz_icmsg.t: f_icmsg.o core.a common.a
 	$(FUZZ_LINK) -o $@ f_icmsg.o core.a common.a $(FUZZ_MAIN)
 fuzz_wire.t: f_wire.o core.a common.a
 	$(FUZZ_LINK) -o $@ f_wire.o core.a common.a $(FUZZ_MAIN)
+fuzz_worker.t: f_worker.o frz_msg.o common.a
+	$(FUZZ_LINK) -o $@ f_worker.o frz_msg.o common.a $(FUZZ_MAIN)
+fuzz_guard.t: f_guard.o frz_msg.o common.a
+	$(FUZZ_LINK) -o $@ f_guard.o frz_msg.o common.a $(FUZZ_MAIN)
+fuzz_conf.t: f_conf.o core.a common.a
+	$(FUZZ_LINK) -o $@ f_conf.o common.a core.a common.a $(FUZZ_MAIN)
+fuzz_record.t: f_record.o common.a
+	$(FUZZ_LINK) -o $@ f_record.o common.a $(FUZZ_MAIN)
+fuzz_plan.t: f_plan.o fs_table.o fs_types.o common.a
+	$(FUZZ_LINK) -o $@ f_plan.o fs_table.o fs_types.o common.a \
+	    $(FUZZ_MAIN) $(PLAN_LIBS)

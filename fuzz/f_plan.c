@@ -1,0 +1,392 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * Mount table and topology: the input is a machine in the form of
+ * tests/unit/data/plan (mount, file, link, dir, fifo, exclude, strict; other
+ * lines are left out), which exists in memory alone.  Whatever it is, the plan
+ * has each mount in one line, freezes each file system once, and never what
+ * another one lies on before that one.
+ */
+
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libmount/libmount.h>
+#include <malloc.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+static int fuzz_parse_file(struct libmnt_table *tb, const char *path);
+static FILE *fuzz_fopen(const char *path, const char *mode);
+static DIR *fuzz_opendir(const char *path);
+static struct dirent *fuzz_readdir(DIR *d);
+static int fuzz_closedir(DIR *d);
+static int fuzz_access(const char *path, int mode);
+static int fuzz_statx(
+    int at, const char *path, int flags, unsigned int mask, struct statx *sx);
+
+#define mnt_table_parse_file		 fuzz_parse_file
+#define fopen				 fuzz_fopen
+#define opendir				 fuzz_opendir
+#define readdir				 fuzz_readdir
+#define closedir			 fuzz_closedir
+#define access				 fuzz_access
+#define statx(at, path, flags, mask, sx) fuzz_statx(at, path, flags, mask, sx)
+#define malloc_trim(pad)		 ((void)(pad), 0)
+
+/* Names that more than one of them has. */
+#define or_empty linux_or_empty
+#include "fs_linux.c"
+#undef PATH_LEN
+#define join block_join
+#include "fs_linux_block.c"
+#undef PATH_LEN
+#undef statx
+#undef fopen
+#include "plan.c"
+
+#define NODES_MAX   256
+#define MOUNTS_MAX  96
+#define EXCLUDE_MAX 16
+#define HOPS_MAX    16
+
+enum kind { DIRECTORY, REGULAR, SYMLINK, FIFO };
+
+/* A file of the machine; what lies between is a directory. */
+struct node {
+	enum kind no_kind;
+	const char *no_path; /* without leading slash */
+	const char *no_text; /* content, or where it leads */
+};
+
+/* An open directory: what was handed out last. */
+struct fuzz_dir {
+	char di_path[PATH_MAX];
+	unsigned int di_next;
+	struct dirent di_entry;
+};
+
+static struct {
+	char *ma_text;
+	char *ma_mountinfo;
+	struct node ma_nodes[NODES_MAX];
+	unsigned int ma_nnodes;
+	const char *ma_exclude[EXCLUDE_MAX];
+	struct plan_policy ma_policy;
+	int ma_open; /* files and directories that are not closed again */
+} ma;
+
+/* Whether path is an ancestor directory of a node. */
+static bool
+is_above(const char *path, const struct node *no)
+{
+	size_t len = strlen(path);
+
+	return (len == 0 ||
+	    (strncmp(no->no_path, path, len) == 0 && no->no_path[len] == '/'));
+}
+
+static const struct node *
+find_node(const char *path)
+{
+	static const struct node directory = { DIRECTORY, "", "" };
+	unsigned int i;
+
+	for (i = 0; i < ma.ma_nnodes; i++)
+		if (strcmp(ma.ma_nodes[i].no_path, path) == 0)
+			return (&ma.ma_nodes[i]);
+	for (i = 0; i < ma.ma_nnodes; i++)
+		if (is_above(path, &ma.ma_nodes[i]))
+			return (&directory);
+	return (NULL);
+}
+
+/*
+ * Looks a path up as the kernel does, symbolic links included; the place it
+ * leads to goes into real.  NULL: there is nothing.
+ */
+static const struct node *
+look_up(const char *path, char *real, bool follow)
+{
+	const struct node *no = find_node("");
+	char rest[2 * PATH_MAX], next[3 * PATH_MAX], *part;
+	unsigned int hops = 0;
+	size_t len;
+
+	(void)snprintf(rest, sizeof(rest), "%s", path);
+	real[0] = '\0';
+	while (rest[0] != '\0') {
+		part = rest + strspn(rest, "/");
+		len = strcspn(part, "/");
+		if (len == 0)
+			break;
+		if (no == NULL || no->no_kind != DIRECTORY)
+			return (NULL);
+		if (len == 2 && memcmp(part, "..", 2) == 0) {
+			if (strrchr(real, '/') != NULL)
+				*strrchr(real, '/') = '\0';
+			else
+				real[0] = '\0';
+		} else if (len != 1 || part[0] != '.') {
+			size_t at = strlen(real);
+
+			if (at + len + 2 > PATH_MAX)
+				return (NULL);
+			(void)snprintf(real + at, PATH_MAX - at, "%s%.*s",
+			    at == 0 ? "" : "/", (int)len, part);
+		}
+		memmove(rest, part + len, strlen(part + len) + 1);
+		no = find_node(real);
+		if (no == NULL || no->no_kind != SYMLINK ||
+		    (!follow && rest[0] == '\0'))
+			continue;
+		if (++hops > HOPS_MAX)
+			return (NULL);
+		(void)snprintf(
+		    next, sizeof(next), "%.4000s%s", no->no_text, rest);
+		(void)snprintf(rest, sizeof(rest), "%.8000s", next);
+		if (no->no_text[0] == '/' || strrchr(real, '/') == NULL)
+			real[0] = '\0';
+		else
+			*strrchr(real, '/') = '\0';
+		no = find_node(real);
+	}
+	return (no);
+}
+
+static int
+fuzz_parse_file(struct libmnt_table *tb, const char *path)
+{
+	int rc;
+	FILE *f;
+
+	FUZZ_CHECK(strcmp(path, "/proc/self/mountinfo") == 0);
+	if (ma.ma_mountinfo[0] == '\0')
+		return (-ENOENT);
+	f = fmemopen(ma.ma_mountinfo, strlen(ma.ma_mountinfo), "r");
+	FUZZ_CHECK(f != NULL);
+	rc = mnt_table_parse_stream(tb, f, "mountinfo");
+	(void)fclose(f);
+	return (rc);
+}
+
+static FILE *
+fuzz_fopen(const char *path, const char *mode)
+{
+	char real[PATH_MAX];
+	const struct node *no = look_up(path, real, true);
+
+	FUZZ_CHECK(strcmp(mode, "re") == 0);
+	if (no == NULL || no->no_kind != REGULAR || no->no_text[0] == '\0')
+		return (NULL);
+	return (
+	    fmemopen((void *)(uintptr_t)no->no_text, strlen(no->no_text), "r"));
+}
+
+static DIR *
+fuzz_opendir(const char *path)
+{
+	struct fuzz_dir *di = fuzz_exact(sizeof(*di));
+	const struct node *no = look_up(path, di->di_path, true);
+
+	if (no == NULL || no->no_kind != DIRECTORY) {
+		free(di);
+		return (NULL);
+	}
+	ma.ma_open++;
+	return ((DIR *)(void *)di);
+}
+
+/* Names may come twice, as they may while a directory changes. */
+static struct dirent *
+fuzz_readdir(DIR *d)
+{
+	struct fuzz_dir *di = (void *)d;
+	const struct node *no;
+	const char *name;
+	size_t above = strlen(di->di_path), len;
+
+	while (di->di_next < ma.ma_nnodes) {
+		no = &ma.ma_nodes[di->di_next++];
+		if (!is_above(di->di_path, no))
+			continue;
+		name = no->no_path + above + (above == 0 ? 0 : 1);
+		len = strcspn(name, "/");
+		if (len == 0 || len > NAME_MAX)
+			continue;
+		(void)snprintf(di->di_entry.d_name, sizeof(di->di_entry.d_name),
+		    "%.*s", (int)len, name);
+		return (&di->di_entry);
+	}
+	return (NULL);
+}
+
+static int
+fuzz_closedir(DIR *d)
+{
+	free(d);
+	ma.ma_open--;
+	return (0);
+}
+
+static int
+fuzz_access(const char *path, int mode)
+{
+	char real[PATH_MAX];
+
+	FUZZ_CHECK(mode == F_OK);
+	return (look_up(path, real, true) == NULL ? -1 : 0);
+}
+
+static int
+fuzz_statx(
+    int at, const char *path, int flags, unsigned int mask, struct statx *sx)
+{
+	static const uint16_t modes[] = { S_IFDIR, S_IFREG, S_IFLNK, S_IFIFO };
+	char real[PATH_MAX];
+	const struct node *no = look_up(path, real, false);
+
+	FUZZ_CHECK(at == AT_FDCWD && mask == STATX_TYPE &&
+	    (flags & AT_SYMLINK_NOFOLLOW) != 0);
+	if (no == NULL)
+		return (-1);
+	memset(sx, 0, sizeof(*sx));
+	sx->stx_mode = modes[no->no_kind];
+	return (0);
+}
+
+static void
+add_node(enum kind kind, char *path)
+{
+	struct node *no;
+	char *text = path + strcspn(path, " ");
+
+	if (ma.ma_nnodes == NODES_MAX || path[0] == '\0')
+		return;
+	if (*text != '\0')
+		*text++ = '\0';
+	no = &ma.ma_nodes[ma.ma_nnodes++];
+	no->no_kind = kind;
+	no->no_path = path + strspn(path, "/");
+	no->no_text = text;
+}
+
+static void
+add_line_of(char *line, unsigned int *mounts)
+{
+	struct plan_policy *pp = &ma.ma_policy;
+
+	if (strncmp(line, "mount ", 6) == 0 && (*mounts)++ < MOUNTS_MAX) {
+		strcat(ma.ma_mountinfo, line + 6);
+		strcat(ma.ma_mountinfo, "\n");
+	} else if (strncmp(line, "file ", 5) == 0)
+		add_node(REGULAR, line + 5);
+	else if (strncmp(line, "link ", 5) == 0)
+		add_node(SYMLINK, line + 5);
+	else if (strncmp(line, "dir ", 4) == 0)
+		add_node(DIRECTORY, line + 4);
+	else if (strncmp(line, "fifo ", 5) == 0)
+		add_node(FIFO, line + 5);
+	else if (strncmp(line, "exclude ", 8) == 0 &&
+	    pp->pp_nexclude < EXCLUDE_MAX)
+		ma.ma_exclude[pp->pp_nexclude++] = line + 8;
+	else if (strcmp(line, "strict") == 0)
+		pp->pp_strict = true;
+}
+
+static void
+check_text(const char *text)
+{
+	FUZZ_CHECK(text != NULL && text[0] != '\0');
+	for (; *text != '\0'; text++)
+		FUZZ_CHECK((unsigned char)*text >= ' ' && *text != 127);
+}
+
+/* Frozen at most once each, and what lies on another goes before it. */
+static void
+check_order(const struct plan *pn)
+{
+	const struct making *mk = pn->pn_memory;
+	const struct fs_table *ft = &mk->mk_ft;
+	unsigned int fs[MOUNTS_MAX], i, j, n = 0;
+
+	for (i = 0; i < pn->pn_nlines; i++)
+		if (pn->pn_lines[i].pl_action == PLAN_FREEZE)
+			fs[n++] = ft->ft_mounts[pn->pn_lines[i].pl_order].fm_fs;
+	FUZZ_CHECK(n == pn->pn_count[PLAN_FREEZE]);
+	for (i = 0; i < n; i++) {
+		FUZZ_CHECK(pn->pn_lines[i].pl_level < pn->pn_nlevels);
+		for (j = 0; j < n; j++) {
+			FUZZ_CHECK(i == j || fs[i] != fs[j]);
+			if (pn->pn_veto == NULL &&
+			    fs_table_reaches(ft, fs[i], fs[j]))
+				FUZZ_CHECK(pn->pn_lines[i].pl_level <
+				    pn->pn_lines[j].pl_level);
+		}
+	}
+}
+
+static void
+check_plan(const struct plan *pn)
+{
+	const struct making *mk = pn->pn_memory;
+	bool seen[MOUNTS_MAX] = { false };
+	const struct plan_line *pl;
+	size_t i, n = 0;
+
+	FUZZ_CHECK(pn->pn_nlines == mk->mk_ft.ft_nmounts);
+	for (i = 0; i < PLAN_NACTIONS; i++)
+		n += pn->pn_count[i];
+	FUZZ_CHECK(n == pn->pn_nlines);
+	for (i = 0; i < pn->pn_nlines; i++) {
+		pl = &pn->pn_lines[i];
+		FUZZ_CHECK(pl->pl_order < pn->pn_nlines && !seen[pl->pl_order]);
+		seen[pl->pl_order] = true;
+		FUZZ_CHECK(plan_action_name(pl->pl_action) != NULL);
+		check_text(pl->pl_reason);
+		/* What is opened leads to itself, and cannot hang. */
+		if (pl->pl_action == PLAN_FREEZE || pl->pl_action == PLAN_SYNC)
+			FUZZ_CHECK(
+			    !mk->mk_ft.ft_mounts[pl->pl_order].fm_hidden &&
+			    !mk->mk_ft.ft_mounts[pl->pl_order].fm_detour);
+	}
+	if (pn->pn_count[PLAN_VETO] > 0)
+		FUZZ_CHECK(pn->pn_veto != NULL);
+	if (pn->pn_veto != NULL)
+		check_text(pn->pn_veto);
+	check_order(pn);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char err[256], *line, *save;
+	unsigned int mounts = 0;
+	struct plan pn;
+
+	memset(&ma, 0, sizeof(ma));
+	ma.ma_text = fuzz_exact(size + 1);
+	ma.ma_mountinfo = fuzz_exact(size + 2);
+	ma.ma_policy.pp_exclude = ma.ma_exclude;
+	memcpy(ma.ma_text, data, size);
+	for (line = strtok_r(ma.ma_text, "\n", &save); line != NULL;
+	     line = strtok_r(NULL, "\n", &save))
+		add_line_of(line, &mounts);
+	err[0] = '\0';
+	if (plan_make(&pn, &ma.ma_policy, err, sizeof(err)) == 0)
+		check_plan(&pn);
+	else
+		check_text(err);
+	plan_free(&pn);
+	plan_free(&pn);
+	FUZZ_CHECK(ma.ma_open == 0);
+	free(ma.ma_mountinfo);
+	free(ma.ma_text);
+	return (0);
+}
