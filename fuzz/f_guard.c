@@ -473,6 +473,9 @@ fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout)
 {
 	int ready;
 
+	/* It only looks. */
+	if (n == 1 && timeout == 0)
+		return (poll(pfd, n, 0));
 	FUZZ_CHECK(fr.fr_polls++ < POLLS_MAX);
 	if (pfd[0].fd == LISTENER)
 		return (next_daemon());

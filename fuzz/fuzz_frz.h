@@ -191,6 +191,12 @@ frz_pool_init(struct frz_pool *fp)
 	return (fp->fp_done == -1 ? errno : 0);
 }
 
+void
+frz_pool_limit(struct frz_pool *fp, uint32_t most)
+{
+	fp->fp_most = most;
+}
+
 int
 frz_pool_grow(struct frz_pool *fp, uint32_t want)
 {
