@@ -93,26 +93,27 @@ dm_conf_load(struct dm *dm, enum dm_mode mode, char *err, size_t errlen)
 	return (error);
 }
 
+static const struct option dm_longs[] = {
+	{ "set", required_argument, NULL, 's' },
+	{ "device", required_argument, NULL, 'D' },
+	{ "check", no_argument, NULL, 'C' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "thaw-all", no_argument, NULL, 'T' },
+	{ "force", no_argument, NULL, 'F' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
 static void
 dm_options(struct dm *dm, int argc, char *argv[], enum dm_mode *mode)
 {
-	static const struct option longs[] = {
-		{ "set", required_argument, NULL, 's' },
-		{ "device", required_argument, NULL, 'D' },
-		{ "check", no_argument, NULL, 'C' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "thaw-all", no_argument, NULL, 'T' },
-		{ "force", no_argument, NULL, 'F' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
-	};
 	enum report_level level = REPORT_NOTICE;
 	char err[CONF_ERR_MAX];
 	bool force = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:dn", longs, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "c:dn", dm_longs, NULL)) != -1)
 		switch (c) {
 		case 'd':
 			level = REPORT_DEBUG;
