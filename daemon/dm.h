@@ -15,6 +15,7 @@
  *	hv_vss_daemon.c	options, start, poll loop
  *	dm_device.c	the file-system device
  *	dm_txn.c	one transaction, step by step
+ *	dm_again.c	a plan that mounts have overtaken
  *	dm_undo.c	its way back: thaw, answers, release
  *	dm_helpers.c	worker and guard: started, watched, replaced
  *	dm_record.c	lock and record
@@ -101,6 +102,7 @@ struct dm_txn {
 	struct dm_fs tx_fs[FRZ_FS_MAX];
 	uint32_t tx_nfs;
 	uint32_t tx_nfreeze; /* of them to be frozen */
+	uint32_t tx_tries;   /* plans that were overtaken by mounts */
 	uint32_t tx_next;    /* OPENING: the one being opened */
 	struct dm_request tx_prepare;
 	struct dm_request tx_freeze; /* kept through the hold */
@@ -136,6 +138,7 @@ struct dm {
 	bool dm_ext; /* it knows the extensions */
 	uint64_t dm_reopen_ns;
 	bool dm_lost_said;
+	int dm_mounts;	/* fs_watch() */
 	int dm_signals; /* signalfd */
 	bool dm_quit;
 	struct frz_page *dm_page;
@@ -185,6 +188,9 @@ void dm_txn_ping(struct dm *dm);
 /* Notes why, if nothing was noted before, for log and reason. */
 void dm_txn_fail(struct dm *dm, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* dm_again.c: begins anew if the plan is out of date; true if it did. */
+bool dm_again(struct dm *dm);
 
 /* dm_undo.c */
 void dm_undo_thaw(struct dm *dm); /* from any phase that may have frozen */

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "dm.h"
+#include "fs.h"
 
 /* What the driver's limit keeps for a refusal with its reason. */
 #define DM_MARGIN_MS 500U
@@ -171,6 +172,9 @@ dm_txn_plan(struct dm *dm, char *why, size_t len)
 
 	plan_policy_set(&pp, dm->dm_policy);
 	plan_free(&tx->tx_plan);
+	if (dm->dm_mounts == -1)
+		dm->dm_mounts = fs_watch();
+	(void)fs_changed(dm->dm_mounts);
 	if (plan_make(&tx->tx_plan, &pp, why, len) != 0)
 		return (false);
 	if (tx->tx_plan.pn_veto != NULL) {
@@ -315,6 +319,8 @@ dm_txn_freeze(struct dm *dm)
 	struct frz_msg fm;
 	int error;
 
+	if (dm_again(dm))
+		return;
 	report_hold();
 	error = dm_record_write(dm);
 	if (error != 0) {
@@ -397,6 +403,8 @@ dm_txn_step(struct dm *dm, const struct frz_msg *fm)
 	};
 	struct dm_txn *tx = &dm->dm_txn;
 
+	if (fm->fm_errno != 0 && tx->tx_phase == DM_OPENING && dm_again(dm))
+		return;
 	if (fm->fm_errno != 0)
 		dm_txn_fail_at(
 		    dm, fm->fm_index, what[tx->tx_phase], fm->fm_errno);
@@ -621,6 +629,7 @@ dm_txn_request(struct dm *dm, const struct dm_request *dq)
 		break;
 	case HV_VSS_PREPARE:
 	case HV_VSS_FREEZE:
+		dm->dm_txn.tx_tries = 0;
 		dm_txn_freeze_request(dm, dq);
 		break;
 	case HV_VSS_THAW:

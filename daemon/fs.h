@@ -85,6 +85,13 @@ int fs_read(struct fs_table *ft, const char *root, char *err, size_t errlen);
 
 void fs_free(struct fs_table *ft);
 
+/*
+ * A descriptor that notes whether anything was mounted, remounted or unmounted
+ * since the last fs_changed(), or -1.
+ */
+int fs_watch(void);
+bool fs_changed(int watch);
+
 /* Asks without opening and without mounting anything; not of a detour. */
 enum fs_kind fs_kind(const char *root, const char *path);
 

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <libmount/libmount.h>
 #include <malloc.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,6 +236,22 @@ fs_free(struct fs_table *ft)
 	memset(ft, 0, sizeof(*ft));
 	/* Between backups the daemon is small. */
 	(void)malloc_trim(0);
+}
+
+int
+fs_watch(void)
+{
+	return (open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
+}
+
+/* poll(2) of that file tells it, and by that begins anew. */
+bool
+fs_changed(int watch)
+{
+	struct pollfd pfd = { watch, POLLPRI, 0 };
+
+	return (watch != -1 && poll(&pfd, 1, 0) == 1 &&
+	    (pfd.revents & (POLLPRI | POLLERR)) != 0);
 }
 
 enum fs_kind

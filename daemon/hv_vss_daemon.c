@@ -38,6 +38,7 @@ static struct dm dm0 = {
 	.dm_policy = &dm0.dm_conf,
 	.dm_device = DM_DEVICE,
 	.dm_fd = -1,
+	.dm_mounts = -1,
 	.dm_lock = -1,
 	.dm_record = -1,
 	.dm_old = { -1, -1 },

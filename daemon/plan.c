@@ -589,6 +589,27 @@ nomem:
 	return (ENOMEM);
 }
 
+/* FREEZE and SYNC are the first lines. */
+bool
+plan_same(const struct plan *a, const struct plan *b)
+{
+	const struct plan_line *x = a->pn_lines, *y = b->pn_lines;
+	size_t n = a->pn_count[PLAN_FREEZE] + a->pn_count[PLAN_SYNC];
+
+	if (a->pn_count[PLAN_FREEZE] != b->pn_count[PLAN_FREEZE] ||
+	    a->pn_count[PLAN_SYNC] != b->pn_count[PLAN_SYNC] ||
+	    (a->pn_veto == NULL) != (b->pn_veto == NULL))
+		return (false);
+	for (size_t i = 0; i < n; i++)
+		if (x[i].pl_mnt_id != y[i].pl_mnt_id ||
+		    x[i].pl_major != y[i].pl_major ||
+		    x[i].pl_minor != y[i].pl_minor ||
+		    x[i].pl_level != y[i].pl_level ||
+		    strcmp(x[i].pl_point, y[i].pl_point) != 0)
+			return (false);
+	return (true);
+}
+
 void
 plan_free(struct plan *pn)
 {

@@ -88,6 +88,9 @@ void plan_policy_set(struct plan_policy *pp, const struct conf *cf);
 int plan_make(
     struct plan *pn, const struct plan_policy *pp, char *err, size_t errlen);
 
+/* Whether two plans freeze and flush the same, in the same order. */
+bool plan_same(const struct plan *a, const struct plan *b);
+
 /* Frees what the plan needed; *pn is empty afterwards, and may be so before. */
 void plan_free(struct plan *pn);
 

@@ -8,7 +8,7 @@ PLAN_LIBS= -lmount
 plan.a: $(PLAN_OBJS)
 	rm -f $@ && $(AR) rcs $@ $(PLAN_OBJS)
 
-DAEMON_SRCS= dm_device.c dm_txn.c dm_undo.c dm_helpers.c \
+DAEMON_SRCS= dm_device.c dm_txn.c dm_again.c dm_undo.c dm_helpers.c \
 	dm_record.c dm_recover.c dm_report.c
 DAEMON_OBJS= $(DAEMON_SRCS:.c=.o) frz_msg.o frz_fs.o
 daemon.a: $(DAEMON_OBJS)
