@@ -12,7 +12,9 @@ include $(TOP)/mk/os-$(OS).mk
 WARN= -Wall -Wextra -Wshadow -Wcast-qual -Wpointer-arith -Wstrict-prototypes \
 	-Wmissing-prototypes -Wundef -Wvla
 WERROR=
-CPPFLAGS_ALL= $(OS_CPPFLAGS) -I$(TOP)/include -I$(TOP)/core -I$(TOP)/common \
+# Where hv_vss.conf is.
+SYSCONFDIR= /etc
+CPPFLAGS_ALL= $(OS_CPPFLAGS) -DHV_SYSCONFDIR='"$(SYSCONFDIR)"' -I$(TOP)/include -I$(TOP)/core -I$(TOP)/common \
 	-I$(TOP)/emu -I$(TOP)/daemon -I$(TOP)/freezer -I$(TOP)/driver/linux \
 	-I$(TOP)/ctl
 CFLAGS_ALL= -std=c11 -MMD -MP $(WARN) $(WERROR) $(VARIANT_CFLAGS) $(CFLAGS)

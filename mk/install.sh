@@ -23,6 +23,7 @@ put 755 sbin "$out"/bin/*
 put 755 libexec "$out"/libexec/*
 put 644 lib "$out"/lib/*
 put 644 include/dev/hyperv "$top"/include/dev/hyperv/*.h
+put 644 share/examples/hv_vss "$top"/examples/hv_vss.conf
 for section in 3 4 5 7 8; do
 	put 644 "share/man/man$section" "$top"/man/*."$section"
 done
