@@ -603,6 +603,73 @@ text_is_cut_and_cleaned(void **state)
 	assert_string_equal(to, "a??x");
 	vss_client_copy_text(to, sizeof(to), "abcdef", 2);
 	assert_string_equal(to, "ab");
+	vss_client_copy_text(to, sizeof(to), " ~\x1f\x7f", 64);
+	assert_string_equal(to, " ~??");
+}
+
+static void
+an_open_begins_clean_under_a_name_that_can_be_shown(void **state)
+{
+	struct vss_engine_client cl;
+	struct vss_engine_who who = { .ew_uid = 7, .ew_pid = 8 };
+
+	(void)state;
+	memset(&cl, 0xff, sizeof(cl));
+	memset(who.ew_comm, 'x', sizeof(who.ew_comm));
+	memcpy(who.ew_comm, "a\nb", 3);
+	vss_client_open(&cl, 5, VSS_ENGINE_APP, &who);
+	assert_int_equal(strlen(cl.cl_who.ew_comm), VSS_ENGINE_NAME_MAX - 1);
+	assert_memory_equal(cl.cl_who.ew_comm, "a?bx", 4);
+	assert_string_equal(cl.cl_name, cl.cl_who.ew_comm);
+	assert_int_equal(cl.cl_serial, 5);
+	assert_int_equal(cl.cl_who.ew_uid, 7);
+	assert_int_equal(cl.cl_who.ew_pid, 8);
+	assert_int_equal(cl.cl_level, VSS_ENGINE_LEVEL_PLAIN);
+	assert_int_equal(cl.cl_next_level, VSS_ENGINE_LEVEL_PLAIN);
+	assert_false(vss_client_readable(&cl) || vss_client_outstanding(&cl));
+	assert_false(cl.cl_active || cl.cl_stale || cl.cl_counted);
+	assert_int_equal(cl.cl_silences, 0);
+}
+
+static void
+numbers_are_those_that_users_are_told(void **state)
+{
+	(void)state;
+	assert_int_equal(VSS_ENGINE_IDS, 8);
+	assert_int_equal(VSS_ENGINE_LEVEL_MAX, 99);
+	assert_int_equal(VSS_ENGINE_LEVEL_PLAIN, 50);
+	assert_int_equal(VSS_CLIENT_SILENCES, 2);
+	assert_int_equal(VSS_ENGINE_MAX_WAITING, 4);
+	assert_int_equal(VSS_ENGINE_REASON_MAX, 256);
+}
+
+/* It is told THAW, says nothing, and is let go; the next freeze is another. */
+static void
+an_unanswered_thaw_does_not_hold_up_a_later_undo(void **state)
+{
+	uint32_t low;
+	uint64_t xid;
+
+	(void)state;
+	fs = open_fs();
+	app = open_app();
+	low = open_level(10, false);
+	xid = send(H_FREEZE);
+	answer(low, FREEZE, 0);
+	answer(app, FREEZE, 0);
+	answer(fs, FREEZE, 0);
+	assert_ok(xid);
+	xid = send(H_THAW);
+	answer(fs, THAW, 0);
+	tick(1 * S);
+	answer(low, THAW, 0);
+	tick(9 * S);
+	assert_fail(xid);
+	assert_state("IDLE");
+	xid = send(H_FREEZE);
+	answer(low, FREEZE, 1);
+	assert_fail(xid);
+	assert_state("IDLE");
 }
 
 int
@@ -638,6 +705,9 @@ main(void)
 		T(an_unread_thaw_is_one_whatever_happens),
 		T(an_old_thaws_answer_does_not_stand_for_a_new_one),
 		T(text_is_cut_and_cleaned),
+		T(an_open_begins_clean_under_a_name_that_can_be_shown),
+		T(numbers_are_those_that_users_are_told),
+		T(an_unanswered_thaw_does_not_hold_up_a_later_undo),
 	};
 
 	return (cmocka_run_group_tests_name("client", tests, NULL, NULL));
