@@ -85,7 +85,7 @@ bench: ## as root: side-by-side figures (CASE="4fs nested/..." only those)
 	@/usr/bin/python3 bench/run --variant $(VARIANT) $(CASE)
 
 install: all ## install into $(DESTDIR)$(PREFIX)
-	@sh mk/install.sh "$(DESTDIR)$(PREFIX)" $(VARIANT)
+	@sh mk/install.sh "$(DESTDIR)" "$(PREFIX)" $(VARIANT)
 
 dist: ## pack the committed tree into build/hv_vss-VERSION.tar.gz
 	@mkdir -p build

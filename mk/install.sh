@@ -1,8 +1,9 @@
 #!/bin/sh
-# Installs what a variant has built: install.sh DIR VARIANT.
+# Installs what a variant has built: install.sh DESTDIR PREFIX VARIANT.
 set -eu
-dest=$1
-variant=$2
+dest=$1$2
+prefix=$2
+variant=$3
 top=$(cd "$(dirname "$0")/.." && pwd)
 out=$top/build
 [ "$variant" = rel ] || out=$out/$variant
@@ -21,7 +22,15 @@ put() {
 
 put 755 sbin "$out"/bin/*
 put 755 libexec "$out"/libexec/*
-put 644 lib "$out"/lib/*
+put 644 lib "$out"/lib/libhv_vss.a "$out"/lib/libhv_vss.so.1
+ln -sf libhv_vss.so.1 "$dest/lib/libhv_vss.so"
+version=$(sed -n 's/.*HV_VSS_VERSION "\(.*\)"/\1/p' "$top/common/version.h")
+pc=lib/pkgconfig
+[ "$(uname -s)" != FreeBSD ] || pc=libdata/pkgconfig
+install -d "$dest/$pc"
+sed -e "s,@PREFIX@,$prefix," -e "s,@VERSION@,$version," \
+	"$top/lib/libhv_vss.pc.in" >"$dest/$pc/libhv_vss.pc"
+put 644 include "$top"/include/hv_vss.h
 put 644 include/dev/hyperv "$top"/include/dev/hyperv/*.h
 put 644 share/examples/hv_vss "$top"/examples/hv_vss.conf
 for section in 3 4 5 7 8; do

@@ -1,7 +1,7 @@
 # Unit tests: t_FILE.c tests the source FILE.c, one to one.  Add its name here;
 # it is linked with cmocka and the archives below.
 
-UNIT_ARCHIVES= emulink.a daemon.a plan.a ctl.a core.a common.a
+UNIT_ARCHIVES= emulink.a daemon.a plan.a ctl.a lib.a core.a common.a
 UNIT_LIBS= $(PLAN_LIBS)
 UNIT_TESTS+=
 UNIT_TESTS+= t_plan.t t_check.t t_fs_types.t t_fs_table.t
@@ -10,6 +10,7 @@ UNIT_TESTS+= t_stage.t t_action.t
 UNIT_TESTS+= t_client.t
 UNIT_TESTS+= t_engine.t
 UNIT_TESTS+= t_ctl_work.t
+UNIT_TESTS+= t_lib_flow.t
 UNIT_TESTS+= t_frz_msg.t t_dm_record.t
 UNIT_TESTS+= t_emulink.t t_icmsg.t t_ring.t t_ring_peer.t t_ring_race.t t_trace.t t_vss_wire.t
 $(UNIT_TESTS): $(UNIT_ARCHIVES)

@@ -1,0 +1,44 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * A participant's open device, call by call, with extensions (hv_vss_ext.h) or
+ * without: a driver that answers HELLO with ENOTTY is plain.  Every call but
+ * lib_dev_close() may hang for as long as the driver is stopped.
+ */
+
+#ifndef _LIB_DEV_H_
+#define _LIB_DEV_H_
+
+#include <dev/hyperv/hv_vss_ext.h>
+#include <stdbool.h>
+
+#include "lib_flow.h"
+
+/* What a plain driver cannot say: less than any known one grants. */
+#define LIB_PLAIN_LEFT_MS 8000
+#define LIB_PLAIN_HOLD_MS 60000
+
+struct lib_dev {
+	int ld_fd; /* -1: not open */
+	bool ld_ext;
+};
+
+/* 0 or an errno; it takes part from its first READ. */
+int lib_dev_open(
+    struct lib_dev *ld, const char *path, const struct hv_vss_hello *hello);
+
+/* The next notification; HV_VSS_NONE where nothing waits. */
+int lib_dev_read(struct lib_dev *ld, struct flow_note *fn);
+
+/* Answers; EINVAL: nobody waits for it. */
+int lib_dev_write(struct lib_dev *ld, const struct flow_act *fa);
+
+/* Times for a callback. */
+void lib_dev_times(struct lib_dev *ld, uint64_t *left_ms, uint64_t *hold_ms);
+
+void lib_dev_close(struct lib_dev *ld);
+
+#endif /* _LIB_DEV_H_ */
