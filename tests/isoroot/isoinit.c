@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 #define STATUS_FD    3
-#define DEVICES_MAX  64
+#define DEVICES_MAX  520
 
 #define DEVICES_TEXT (DEVICES_MAX * 16)
 

@@ -49,9 +49,10 @@
 
 #include "isodev.h"
 
-#define SCRATCH_MAX  40 /* scratch file systems */
-#define EXTRA_MAX    24 /* further mounts found inside at the end */
+#define SCRATCH_MAX  512 /* scratch file systems */
+#define EXTRA_MAX    24	 /* further mounts found inside at the end */
 #define SLOTS_MAX    (SCRATCH_MAX + EXTRA_MAX)
+#define MOUNTS_MAX   (SLOTS_MAX + 64)
 #define THREAD_STACK (64 * 1024)
 
 /* The watchdog's exit status. */
@@ -69,7 +70,8 @@ struct slot {
 };
 
 static struct slot slots[SLOTS_MAX];
-static size_t nslots;
+static size_t nslots;	/* in use */
+static size_t nthreads; /* slots that have one; in use and to spare */
 static pthread_mutex_t slots_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t slots_todo = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t slots_done = PTHREAD_COND_INITIALIZER;
@@ -216,9 +218,10 @@ start_threads(void)
 
 	(void)pthread_attr_init(&attr);
 	(void)pthread_attr_setstacksize(&attr, THREAD_STACK);
-	for (size_t i = 0; i < SLOTS_MAX; i++) {
-		if (i >= nslots)
-			slots[i].ws_fd = -1;
+	for (size_t i = nslots; i < SLOTS_MAX; i++)
+		slots[i].ws_fd = -1;
+	nthreads = nslots + EXTRA_MAX;
+	for (size_t i = 0; i < nthreads; i++) {
 		errno = pthread_create(&thread, &attr, slot_thread, &slots[i]);
 		if (errno != 0)
 			die("thread");
@@ -279,7 +282,7 @@ find_extra(void)
 
 	if (f == NULL)
 		return;
-	while (getline(&line, &size, f) > 0 && nslots < SLOTS_MAX) {
+	while (getline(&line, &size, f) > 0 && nslots < nthreads) {
 		dash = strstr(line, " - ");
 		if (dash == NULL || sscanf(dash, " - %31s", type) != 1 ||
 		    sscanf(line, "%*d %*d %*s %*s %399s", point) != 1)
@@ -302,14 +305,14 @@ find_extra(void)
 static void
 detach_mounts(void)
 {
-	static char points[256][400];
+	static char points[MOUNTS_MAX][400];
 	char *line = NULL;
 	size_t n = 0, size = 0;
 	FILE *f = open_mountinfo();
 
 	if (f == NULL)
 		return;
-	while (n < 256 && getline(&line, &size, f) > 0)
+	while (n < MOUNTS_MAX && getline(&line, &size, f) > 0)
 		if (sscanf(line, "%*d %*d %*s %*s %399s", points[n]) == 1)
 			unescape(points[n++]);
 	free(line);
