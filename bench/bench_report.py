@@ -12,8 +12,8 @@ import bench_chart
 
 WHO = ("hv_vss", "hv_vss_daemon", "qemu-ga", "floor")
 # The order of the table's lines; what is not here comes after.
-METRICS = ("frozen_stall_ms", "checkpoint_stall_ms", "freeze_ms", "thaw_ms",
-           "flush_ms", "frozen_stall_total_ms", "checkpoint_stall_total_ms",
+METRICS = ("frozen_stall_ms", "checkpoint_stall_ms", "database_stall_ms",
+           "freeze_ms", "thaw_ms", "flush_ms", "frozen_stall_total_ms", "checkpoint_stall_total_ms",
            "check_request_ms", "freeze_request_ms", "thaw_request_ms")
 # Of these hv_vss is compared with everybody else.
 RATIOS = ("frozen_stall_ms", "checkpoint_stall_ms", "freeze_ms", "mpkt_s")
@@ -101,7 +101,7 @@ class Report:
         own = self.median(case, metric, "hv_vss")
         others = [(w, self.median(case, metric, w)) for w in WHO[1:]]
         texts = ["%.2f of the floor" % (own / other) if who == "floor" else
-                 "%.3f (1/%.0f) of %s" % (own / other, other / own, who)
+                 "%.3f (1/%s) of %s" % (own / other, figure(other / own), who)
                  for who, other in others if own and other]
         if texts:
             print("%s: %s of hv_vss is %s" % (case, metric, ", ".join(texts)))

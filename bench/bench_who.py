@@ -49,6 +49,15 @@ def thaw_everything(seconds=15):
     return not any(t.is_alive() for t in threads)
 
 
+def events(trace):
+    """What driver or daemon wrote there so far."""
+    try:
+        with open(trace, encoding="ascii") as f:
+            return [json.loads(line) for line in f]
+    except FileNotFoundError:
+        return []
+
+
 class Checkpoint:
     """When one began and ended; the keys of ms are metrics."""
 
@@ -147,19 +156,18 @@ class HvVss:
 
     name = "hv_vss"
 
-    def __init__(self, sets=()):
-        self.sets = list(sets)
+    def __init__(self, *sets):
+        """With settings of the driver."""
+        self.sets = [x for s in sets for x in ("--set", s)]
         self.dir = RUN + "/hv_vss"
         self.trace = self.dir + "/daemon.trace"
-        self.driver_trace = self.dir + "/driver.trace"
         self.driver = self.daemon = self.host = None
 
     def start(self):
         os.makedirs(self.dir, exist_ok=True)
         self.driver = Process([
             BIN + "/hv_vss_driver", "--transport", "emu:" + self.dir + "/host",
-            "--dev-dir", self.dir, "-n", "--set",
-            "trace=" + self.driver_trace, *self.sets])
+            "--dev-dir", self.dir, "-n", *self.sets])
         self.driver.says("ready: ", PATIENCE_S)
         self.daemon = Process([
             BIN + "/hv_vss_daemon", "-n", "--device",
@@ -167,27 +175,22 @@ class HvVss:
             "--set", "run_dir=" + self.dir + "/run"])
         self.daemon.says("serving ", PATIENCE_S)
 
+    def app_device(self):
+        return self.dir + "/hv_appvss_dev"
+
     def ready(self, *actions):
         actions = actions or ("freeze", "thaw")
         self.host = Host(["--listen", self.dir + "/host"], *actions)
 
-    def events(self, where):
-        try:
-            with open(where, encoding="ascii") as f:
-                return [json.loads(line) for line in f]
-        except FileNotFoundError:
-            return []
-
     def checkpoint(self, bound_s, between=None):
-        for t in (self.trace, self.driver_trace):
-            if os.path.exists(t):
-                os.unlink(t)
+        if os.path.exists(self.trace):
+            os.unlink(self.trace)
         c = take(self.host, bound_s, between)
         n = len(hvtest.scratch())
 
         def steps(event):
             return [(e["t_ns"], e["t_ns"] + int(e["ms"] * NS_PER_MS))
-                    for e in self.events(self.trace) if e["event"] == event]
+                    for e in events(self.trace) if e["event"] == event]
         until(lambda: len(steps("thaw")) >= n, "the daemon's trace")
         down, up = steps("freeze"), steps("thaw")
         c.down_ns, c.up_ns = min(a for a, _ in down), max(b for _, b in up)
