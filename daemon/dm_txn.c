@@ -387,6 +387,7 @@ dm_txn_flushed(struct dm *dm)
 	    (dm->dm_conf.cf_limit_ms[CONF_FREEZE] + DM_LEASE_SLACK_MS) *
 		DM_NS_PER_MS;
 	(void)dm_device_answer(dm, &tx->tx_prepare, true, NULL);
+	report(REPORT_DEBUG, "%u file systems are prepared", tx->tx_nfs);
 	memset(&tx->tx_prepare, 0, sizeof(tx->tx_prepare));
 }
 

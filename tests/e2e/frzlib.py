@@ -29,11 +29,11 @@ PAGE_SIZE = 64 + 80 * FS_MAX
 SLOT = struct.Struct("=IiII")
 
 
-def _close_others(keep):
+def close_others(*keep):
     """A child must not keep a socket of its parent's open."""
     for name in os.listdir("/proc/self/fd"):
         fd = int(name)
-        if fd > 2 and fd != keep:
+        if fd > 2 and fd not in keep:
             try:
                 os.close(fd)
             except OSError:
@@ -48,7 +48,7 @@ class Holder:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self.pipe)
-            _close_others(r)
+            close_others(r)
             fd = os.open(directory + "/held", os.O_WRONLY | os.O_CREAT)
             os.splice(r, fd, 4096)
             os._exit(0)
@@ -76,7 +76,7 @@ class Process:
         self.pid = os.fork()
         if self.pid == 0:
             os.dup2(theirs.fileno(), 3, inheritable=True)
-            _close_others(3)
+            close_others(3)
             os.execve(PROGRAM, [PROGRAM, role],
                       {"HV_VSS_TEST_DEVICES": devices})
         theirs.close()

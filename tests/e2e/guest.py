@@ -1,0 +1,318 @@
+# Copyright (c) 2026 The hv_vss developers
+# SPDX-License-Identifier: BSD-2-Clause
+"""A whole guest that can be held at any step of a checkpoint: driver, daemon
+with its freezer, applications, the host, and a writer on each file system.
+Only for the isolated root."""
+
+import ctypes
+import fcntl
+import mmap
+import os
+import re
+import select
+import signal
+import struct
+import time
+
+import frzlib
+import hvtest
+from hvtest import CHECK, FREEZE, PREPARE, THAW, check, until
+
+NAME = {CHECK: "check", PREPARE: "prepare", FREEZE: "freeze", THAW: "thaw"}
+NEXT = {CHECK: PREPARE, PREPARE: FREEZE, FREEZE: THAW, THAW: CHECK}
+HELLO = 0x40407610
+PIDFD_GETFD = 438
+
+
+def state_of(pid):
+    """The letter of /proc/PID/stat; None when there is no such process."""
+    try:
+        with open("/proc/%d/stat" % pid, encoding="ascii",
+                  errors="replace") as f:
+            return f.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return None
+
+
+def stop(pid):
+    """SIGSTOP, and until every thread of it stands."""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: state_of(pid) in ("T", None), "%d stands" % pid)
+
+
+class App:
+    """An application, in a process of its own.  at is where it is held up:
+    (operation, "unread" or "read").  bend(device, opt, msgid) answers in its
+    place where it misbehaves."""
+
+    def __init__(self, path, at=None, bend=None):
+        self.at = at
+        self._seen = ""
+        self._events, events = os.pipe()
+        commands, self._commands = os.pipe()
+        os.set_blocking(self._events, False)
+        self.pid = os.fork()
+        if self.pid == 0:
+            frzlib.close_others(events, commands)
+            os.set_inheritable(events, False)
+            self._run(path, events, commands, bend)
+        os.close(events)
+        os.close(commands)
+        hvtest.after(self.end)
+        until(lambda: "open" in self.told(), "an application")
+
+    def _run(self, path, events, commands, bend):
+        def tell(what):
+            os.write(events, what.encode() + b"\n")
+        try:
+            self._serve(path, tell, commands, bend)
+        except (OSError, hvtest.Failed):
+            tell("error")
+        finally:
+            os._exit(0)
+
+    def _serve(self, path, tell, commands, bend):
+        dev = hvtest.Device(path)
+        if self.at or bend:
+            fcntl.ioctl(dev.fd, HELLO, struct.pack("=32sII24x", b"patient",
+                                                   50, 1))
+        dev.poll(0)
+        tell("open")
+        expected = CHECK
+        held = self.at
+        while True:
+            p = dev.poll(3600)
+            check(not p & (select.POLLERR | select.POLLHUP), "the device")
+            if held == (expected, "unread"):
+                held = None
+                tell("held")
+                os.read(commands, 1)
+            opt, status, msgid = dev.read()
+            if status != hvtest.SUCCESS:
+                continue
+            tell(NAME[opt])
+            if held == (opt, "read"):
+                held = None
+                tell("held")
+                os.read(commands, 1)
+            expected = NEXT[opt]
+            if not bend or not bend(dev, opt, msgid, tell):
+                dev.write(opt, hvtest.SUCCESS, msgid)
+
+    def told(self):
+        """What it has been told so far."""
+        try:
+            while data := os.read(self._events, 65536):
+                self._seen += data.decode()
+        except BlockingIOError:
+            pass
+        return self._seen.split()
+
+    def is_held(self):
+        until(lambda: "held" in self.told(), "held at %s" % (self.at,))
+
+    def go(self):
+        os.write(self._commands, b".")
+
+    def end(self):
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
+            os.close(self._events)
+            os.close(self._commands)
+
+    def in_order(self, gone=False):
+        """Whether each FREEZE was followed by one THAW, or, where the device
+        is gone, by an error."""
+        letters = "".join({"check": "c", "prepare": "p", "freeze": "f",
+                           "thaw": "t", "error": "e"}.get(w, "")
+                          for w in self.told())
+        return bool(re.fullmatch("([cp]|ft)*" + ("f?e" if gone else ""),
+                                 letters))
+
+
+class Gate:
+    """Where the host waits in its actions until it is told to go on."""
+
+    def __init__(self, path):
+        self.path = path
+        self.passed = False
+        os.mkfifo(path)
+        self.action = "snapshot=read x <%s || :" % path
+        hvtest.after(self._open)
+
+    def _open(self):
+        """Once somebody waits at it."""
+        if not self.passed:
+            try:
+                os.close(os.open(self.path, os.O_WRONLY | os.O_NONBLOCK))
+                self.passed = True
+            except OSError:
+                pass
+        return self.passed
+
+    def open(self, host):
+        """Lets the host pass, if there is one that will come here."""
+        until(lambda: self._open() or not host.process.alive(),
+              "the host at " + self.path)
+
+
+class Guest:
+    """Driver, daemon, freezer, a writer for each mount, and the host with
+    one checkpoint that waits at two gates."""
+
+    def __init__(self, mounts, limits):
+        hvtest.after(freezers_end)  # called after the others
+        self.m = hvtest.Machine(**limits)
+        self.m.start_driver()
+        self.m.start_daemon(["-d"])
+        self.mounts = mounts
+        self.writers = {p: hvtest.Writer(p) for p in mounts}
+        self.gates = [Gate(self.m.dir + "/begin"), Gate(self.m.dir + "/thaw")]
+        self.host = None
+
+    def begin(self):
+        begin, thaw = self.gates
+        self.host = self.m.host(begin.action, "check", "freeze", thaw.action,
+                                "thaw")
+        pid = self.host.process.pid
+        children = "/proc/%d/task/%d/children" % (pid, pid)
+
+        def waits():
+            with open(children, encoding="ascii") as f:
+                return f.read().strip()
+        until(waits, "the host at its first gate")
+
+    def pass_gate(self, n):
+        self.gates[n].open(self.host)
+
+    def pid(self, who):
+        if who in ("worker", "guard"):
+            return freezer_pid(who)
+        if who == "host":
+            return self.host.process.pid
+        return getattr(self.m, who).pid
+
+    def page(self):
+        """The page that worker, guard and daemon share, as it is now."""
+        fds = "/proc/%d/fd/" % self.m.daemon.pid
+        for n in os.listdir(fds):
+            if os.readlink(fds + n).startswith("/memfd:hv_vss"):
+                fd = os.open(fds + n, os.O_RDONLY)
+                with mmap.mmap(fd, frzlib.PAGE_SIZE, prot=mmap.PROT_READ) as p:
+                    data = p[:]
+                os.close(fd)
+                return data
+        raise hvtest.Failed("the daemon has no page")
+
+    def states(self):
+        """The states of the file systems of the transaction."""
+        page = self.page()
+        count = struct.unpack_from("=I", page, 20)[0]
+        return [frzlib.SLOT.unpack_from(page, 64 + 80 * i)[0]
+                for i in range(count)]
+
+    def thaw_ordered(self):
+        return struct.unpack_from("=I", self.page(), 16)[0] != 0
+
+    def notified(self):
+        """Whether a notification waits for the daemon, which stands."""
+        daemon = self.m.daemon.pid
+        fds = "/proc/%d/fd/" % daemon
+        number = next(n for n in os.listdir(fds)
+                      if os.readlink(fds + n) == self.m.fs_dev)
+        pidfd = os.pidfd_open(daemon)
+        fd = ctypes.CDLL(None, use_errno=True).syscall(
+            PIDFD_GETFD, pidfd, int(number), 0)
+        os.close(pidfd)
+        check(fd >= 0, "pidfd_getfd: errno %d" % ctypes.get_errno())
+        p = select.poll()
+        p.register(fd, select.POLLIN)
+        got = p.poll(0)
+        os.close(fd)
+        return bool(got)
+
+    def record(self):
+        try:
+            with open(self.m.dir + "/run/frozen", encoding="utf-8") as f:
+                return f.read()
+        except OSError:
+            return ""
+
+    def frozen(self):
+        return [p for p in self.mounts if hvtest.is_frozen(p)]
+
+    def writable_within(self, seconds, what, mounts=None):
+        end = time.monotonic() + seconds
+        for p in mounts or self.mounts:
+            try:
+                self.writers[p].progresses(max(0.01, end - time.monotonic()))
+            except hvtest.Failed:
+                raise hvtest.Failed("%s: not writable %.1f s after %s"
+                                    % (p, seconds, what)) from None
+
+    def answers(self, ops=("check", "freeze", "thaw")):
+        """One letter each: ok, fail, or - for none."""
+        got = {r["op"]: r["reply"] for r in self.host.replies()}
+        return "".join({"ok": "o", "fail": "f"}.get(got.get(op), "-")
+                       for op in ops)
+
+    def answered(self, op, seconds=20):
+        """Waits for a reply, or until the host has none to expect."""
+        until(lambda: not self.host.process.alive() or
+              any(r["op"] == op for r in self.host.replies()),
+              "a reply to " + op, seconds)
+
+    def works_again(self, seconds=15):
+        """A checkpoint succeeds, as soon as what died was replaced."""
+        end = time.monotonic() + seconds
+        while True:
+            status, replies = self.m.host("check", "freeze", "thaw",
+                                          "complete").wait()
+            if status == 0:
+                break
+            check(time.monotonic() < end, "no checkpoint works: %s" % replies)
+            time.sleep(0.05)
+
+    def nothing_left(self):
+        """Nothing frozen, no record, no process too many or that hangs."""
+        check(not self.frozen(), "still frozen: %s" % self.frozen())
+        until(lambda: self.record() == "", "an empty record", 2)
+        freezers = hvtest.pids_of("hv_vss_freezer")
+        check(len(freezers) == 2, "%d freezers" % len(freezers))
+        until(lambda: not hanging(), "no process in D state", 2)
+
+
+def hanging():
+    """Processes that no signal reaches, those of writers left out."""
+    return [d for d in os.listdir("/proc") if d.isdigit() and
+            state_of(int(d)) == "D" and not _is_writer(d)]
+
+
+def _is_writer(pid):
+    """A test's own: it waits for its disk now and then."""
+    try:
+        with open("/proc/%s/comm" % pid, encoding="utf-8") as f:
+            return f.read().startswith("python3")
+    except OSError:
+        return False
+
+
+def freezer_pid(role):
+    """The worker or the guard of the running daemon."""
+    for pid in hvtest.pids_of("hv_vss_freezer"):
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as f:
+                if f.read().split(b"\0")[1].decode() == role:
+                    return pid
+        except OSError:
+            pass
+    raise hvtest.Failed("no %s is running" % role)
+
+
+def freezers_end():
+    """No process of a case is left for the next one to meet."""
+    for pid in hvtest.pids_of("hv_vss_freezer"):
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: not hvtest.pids_of("hv_vss_freezer"), "their end", 10)
