@@ -334,7 +334,7 @@ dm_step(struct dm *dm)
 	if (pfd[DM_P_DEVICE].revents != 0 && dm->dm_fd != -1) {
 		if ((pfd[DM_P_DEVICE].revents & (POLLERR | POLLHUP)) != 0)
 			dm_device_lost(dm);
-		else
+		else if (dm->dm_txn.tx_phase != DM_RELEASING)
 			dm_device_read(dm);
 	}
 	now = frz_now_ns();

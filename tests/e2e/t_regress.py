@@ -1,0 +1,20 @@
+#!/usr/bin/python3
+# Copyright (c) 2026 The hv_vss developers
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# isoroot: --fs ext4:64M,xfs:320M --sys
+"""What once went wrong in the matrix, each by the name of that."""
+
+import signal
+
+import hvtest
+from hvtest import case
+from matrix import Cell
+
+
+@case
+def a_freeze_that_comes_with_the_end_of_the_worker_was_refused():
+    Cell("worker", signal.SIGKILL, "fs_unread").run()
+
+
+hvtest.main()
