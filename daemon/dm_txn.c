@@ -586,7 +586,9 @@ dm_txn_thaw_request(struct dm *dm, const struct dm_request *dq)
 	case DM_IDLE:
 	case DM_RELEASING:
 		tx->tx_later.dq_opt = 0;
-		(void)dm_device_answer(dm, dq, true, NULL);
+		/* It may have been on its way when the hold was broken. */
+		(void)dm_device_answer(dm, dq,
+		    !tx->tx_freeze_answered || !tx->tx_failed, tx->tx_reason);
 		break;
 	case DM_PREPARED:
 		(void)dm_device_answer(dm, dq, true, NULL);

@@ -17,4 +17,9 @@ def a_freeze_that_comes_with_the_end_of_the_worker_was_refused():
     Cell("worker", signal.SIGKILL, "fs_unread").run()
 
 
+@case
+def a_thaw_under_way_when_the_hold_was_broken_was_answered_with_success():
+    Cell("worker", signal.SIGKILL, "thaw_unread").run()
+
+
 hvtest.main()
