@@ -183,8 +183,8 @@ uint64_t dm_txn_deadline(const struct dm *dm);
 bool dm_txn_idle(const struct dm *dm);
 /* What waits begins, if it may. */
 void dm_txn_resume(struct dm *dm);
-/* Asks the worker for a sign of life. */
-void dm_txn_ping(struct dm *dm);
+/* Asks for a sign of life. */
+void dm_txn_ping(struct dm *dm, enum dm_role role);
 /* Notes why, if nothing was noted before, for log and reason. */
 void dm_txn_fail(struct dm *dm, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -263,7 +263,7 @@ dm_txn_begin(struct dm *dm, const struct dm_request *dq)
 	tx->tx_phase = DM_OPENING;
 	tx->tx_said = false;
 	tx->tx_kill_ns = frz_now_ns() + DM_SILENCE_NS;
-	dm_txn_ping(dm);
+	dm_txn_ping(dm, DM_WORKER);
 	dm_txn_open_next(dm);
 }
 
@@ -340,7 +340,7 @@ dm_txn_freeze(struct dm *dm)
 	fm.fm_count = tx->tx_nfs;
 	fm.fm_deadline_ns = tx->tx_lease_ns - FRZ_LEASE_GAP_NS;
 	dm_txn_order(dm, DM_WORKER, &fm);
-	dm_txn_ping(dm);
+	dm_txn_ping(dm, DM_WORKER);
 }
 
 static void
@@ -362,14 +362,14 @@ dm_txn_frozen(struct dm *dm)
 }
 
 void
-dm_txn_ping(struct dm *dm)
+dm_txn_ping(struct dm *dm, enum dm_role role)
 {
 	struct frz_msg fm;
 
 	memset(&fm, 0, sizeof(fm));
 	fm.fm_op = FRZ_PING;
 	dm->dm_txn.tx_ping = true;
-	(void)dm_helpers_order(dm, DM_WORKER, &fm, DM_NEVER);
+	(void)dm_helpers_order(dm, role, &fm, DM_NEVER);
 }
 
 /* Everything is open and flushed. */
@@ -666,7 +666,7 @@ dm_txn_watch(struct dm *dm, uint64_t now_ns)
 	if (tx->tx_phase != DM_FREEZING)
 		return;
 	if (!tx->tx_ping)
-		dm_txn_ping(dm);
+		dm_txn_ping(dm, DM_WORKER);
 	else if (dm_helpers_alive(dm, DM_GUARD))
 		dm_helpers_kill(dm, DM_WORKER);
 }

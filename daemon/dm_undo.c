@@ -139,7 +139,7 @@ dm_undo_order(struct dm *dm)
 	memset(&fm, 0, sizeof(fm));
 	fm.fm_op = FRZ_THAW;
 	if (dm_helpers_order(dm, DM_WORKER, &fm, DM_NEVER) == 0) {
-		dm_txn_ping(dm);
+		dm_txn_ping(dm, DM_WORKER);
 		return;
 	}
 	dm_helpers_kill(dm, DM_WORKER);
@@ -147,6 +147,7 @@ dm_undo_order(struct dm *dm)
 		return;
 	if (dm_helpers_order(dm, DM_GUARD, &fm, DM_NEVER) == 0) {
 		tx->tx_guard_thaws = true;
+		dm_txn_ping(dm, DM_GUARD);
 		return;
 	}
 	dm_helpers_kill(dm, DM_GUARD);
@@ -273,12 +274,16 @@ dm_undo_watch(struct dm *dm)
 	if (!dm_helpers_alive(dm, DM_WORKER)) {
 		if (!tx->tx_guard_thaws)
 			dm_undo_order(dm);
+		else if (tx->tx_ping)
+			dm_helpers_kill(dm, DM_GUARD);
+		else
+			dm_txn_ping(dm, DM_GUARD);
 	} else if (tx->tx_ping ||
 	    (dm_undo_freezing(dm) && dm_helpers_alive(dm, DM_GUARD))) {
 		snprintf(dm->dm_hung, sizeof(dm->dm_hung), "%s", stuck);
 		dm_helpers_kill(dm, DM_WORKER);
 	} else
-		dm_txn_ping(dm);
+		dm_txn_ping(dm, DM_WORKER);
 }
 
 /* The driver's limit is near: it is told why, though not all is thawed yet. */

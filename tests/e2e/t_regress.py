@@ -22,4 +22,9 @@ def a_thaw_under_way_when_the_hold_was_broken_was_answered_with_success():
     Cell("worker", signal.SIGKILL, "thaw_unread").run()
 
 
+@case
+def a_guard_that_stood_was_waited_for_without_end():
+    Cell("guard", signal.SIGSTOP, "thawing").run()
+
+
 hvtest.main()
