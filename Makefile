@@ -32,6 +32,11 @@ e2e: ## as root: the tests on real file systems
 	@$(RUN) $(VARIANT) tests
 	@/usr/bin/python3 tests/run --variant $(VARIANT) --only e2e $(TESTS)
 
+matrix: ## as root: every cell of who dies or stops, how, and when
+	@sh tools/setup check
+	@$(RUN) $(VARIANT) tests
+	@/usr/bin/python3 tests/run --variant $(VARIANT) --all $(TESTS)
+
 asan: ## the tests under AddressSanitizer and UBSan
 	@sh tools/setup check
 	@$(RUN) asan WERROR=-Werror tests
@@ -99,5 +104,5 @@ clean: ## remove what was built
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 12
 
-.PHONY: all check unit e2e asan tsan sim model fuzz fuzz-cov cov lint \
-	format demo bench install dist clean help
+.PHONY: all check unit e2e matrix asan tsan sim model fuzz fuzz-cov cov \
+	lint format demo bench install dist clean help

@@ -16,6 +16,7 @@ import subprocess
 import time
 
 import frzlib
+import guest
 import hvtest
 from hvtest import case, check, until
 
@@ -24,35 +25,16 @@ HELD = "/mnt/btrfs"
 
 
 def machine(**sets):
-    hvtest.after(freezers_end)  # called after the others
+    hvtest.after(guest.freezers_end)  # called after the others
     m = hvtest.Machine(**sets)
     m.start_driver()
     m.start_daemon(["-d"])
     return m
 
 
-def freezers_end():
-    """No process of a case is left for the next one to meet."""
-    for pid in hvtest.pids_of("hv_vss_freezer"):
-        os.kill(pid, signal.SIGCONT)
-    until(lambda: not hvtest.pids_of("hv_vss_freezer"), "their end", 10)
-
-
-def freezer_pid(role):
-    """The worker or the guard of the running daemon."""
-    for pid in hvtest.pids_of("hv_vss_freezer"):
-        try:
-            with open("/proc/%d/cmdline" % pid, "rb") as f:
-                if f.read().split(b"\0")[1].decode() == role:
-                    return pid
-        except OSError:
-            pass
-    raise hvtest.Failed("no %s is running" % role)
-
-
 def pid_of(m, who):
     if who in ("worker", "guard"):
-        return freezer_pid(who)
+        return guest.freezer_pid(who)
     return getattr(m, who).pid
 
 
@@ -242,7 +224,7 @@ def a_guard_or_worker_that_is_stopped_is_refused_and_replaced():
     m = machine()
     for who, why in (("guard", "the guard did not confirm"),
                      ("worker", "the freezer is silent")):
-        os.kill(freezer_pid(who), signal.SIGSTOP)
+        os.kill(guest.freezer_pid(who), signal.SIGSTOP)
         status, replies = m.host("freeze").wait()
         check(status == 3, "host: %s" % replies)
         m.daemon.says(why)
@@ -383,7 +365,7 @@ class GuardService:
 
 @case
 def a_guard_that_is_a_service_outlives_daemon_and_worker():
-    hvtest.after(freezers_end)
+    hvtest.after(guest.freezers_end)
     g = GuardService()
     m = hvtest.Machine(guard=g.path)
     m.start_driver()
@@ -405,7 +387,7 @@ def a_guard_that_is_a_service_outlives_daemon_and_worker():
 
 @case
 def a_guard_that_is_a_service_is_replaced_when_it_dies():
-    hvtest.after(freezers_end)
+    hvtest.after(guest.freezers_end)
     g = GuardService()
     m = hvtest.Machine(guard=g.path)
     m.start_driver()
@@ -481,119 +463,6 @@ def a_record_of_another_boot_is_ignored():
     status, _, err = hvtest.run(daemon_argv(m, "--thaw-all", "--force"))
     check(status == 0, err)
     check(not hvtest.is_frozen("/mnt/ext4"), "--force did not thaw it")
-
-
-# The kill matrix.
-
-LIMITS = {"fs": "2", "hold": "2", "freeze": "12"}
-LEASE = 2 + 2 + 5  # the guard's; the worker's is 2 s shorter
-STEPS = ["prepared", "waiting", "frozen", "thawing"]
-
-
-def reach(m, w, step):
-    """Brings a checkpoint to a step; the host, and how to let it go on."""
-    if step == "prepared":
-        app = hvtest.Device(m.app_dev)
-        app.poll(0)
-        h = m.host("freeze", "hold=100", "thaw")
-        opt, _ = app.next()
-        check(opt == hvtest.FREEZE, "not FREEZE but %d" % opt)
-        return h, app.close
-    if step == "waiting":
-        holder = frzlib.Holder(HELD)
-        h = m.host("freeze", "hold=100", "thaw")
-        until(lambda: w["/mnt/ext4"].stands_still(0.15), "ext4 is frozen")
-        return h, holder.let_go
-    if step == "frozen":
-        h = m.host("freeze", "hold=700", "thaw")
-        frozen_all(h, w)
-        return h, lambda: None
-    h = m.host("freeze", "hold=100", "thaw")
-    frozen_all(h, w)
-    worker = freezer_pid("worker")
-    os.kill(worker, signal.SIGSTOP)
-    time.sleep(0.3)
-    return h, lambda: None
-
-
-def bound(victims, sig, step):
-    if sig != signal.SIGSTOP:
-        # A worker that was stopped to hold the thaw up has 2 s.
-        return 3 if step == "thawing" else 1
-    if "daemon" in victims or "driver" in victims:
-        return LEASE + 1
-    return 6
-
-
-def may_kill_a_thaw(victims, step):
-    """The first one's end may have set the second thawing."""
-    return step == "thawing" or (step == "frozen" and len(victims) > 1)
-
-
-def matrix(victims, sig, step):
-    sets, mounts = dict(LIMITS), MOUNTS
-    if may_kill_a_thaw(victims, step):
-        # A btrfs whose thaw is killed is made read-only by the kernel, which
-        # takes the interrupted read of the superblock for one that was changed.
-        sets["exclude"] = "/mnt/btrfs"
-        mounts = [mount for mount in MOUNTS if mount != "/mnt/btrfs"]
-    m = machine(**sets)
-    w = writers(mounts)
-    h, go_on = reach(m, w, step)
-    for pid in [pid_of(m, v) for v in victims]:
-        os.kill(pid, sig)
-    if step == "waiting":
-        if sig != signal.SIGSTOP:
-            time.sleep(0.2)
-        go_on()
-        go_on = lambda: None
-    if step == "thawing" and len(victims) == 2 and "daemon" in victims:
-        # With the stopped worker that is everybody: the next start thaws.
-        m.daemon.wait()
-        m.start_daemon(["-d"])
-    if step != "prepared":
-        writable_within(w, bound(victims, sig, step), "the strike")
-    go_on()
-    if sig == signal.SIGSTOP:
-        for v in victims:
-            try:
-                os.kill(pid_of(m, v), signal.SIGCONT)
-            except (OSError, hvtest.Failed):
-                pass
-    status, replies = h.wait(40)
-    check("driver" in victims or
-          (len(replies) == 2 and all(r["reply"] != "none" for r in replies)),
-          "replies: %d %s" % (status, replies))
-    writable_within(w, 1, "the end")
-    if sig != signal.SIGSTOP:
-        if "driver" in victims:
-            m.driver.wait()
-            m.start_driver()
-        if "daemon" in victims and not m.daemon.alive():
-            m.start_daemon(["-d"])
-    works_again(m)
-
-
-def add(victims, sig, step):
-    def run():
-        matrix(victims, sig, step)
-    run.__name__ = "%s_struck_by_%s_when_%s" % (
-        "_and_".join(victims), sig.name.lower(), step)
-    case(run)
-
-
-for _step in STEPS:
-    for _victims in (["daemon"], ["worker"], ["guard"], ["driver"],
-                     ["daemon", "worker"], ["daemon", "guard"],
-                     ["worker", "guard"]):
-        add(_victims, signal.SIGKILL, _step)
-for _who in ("daemon", "worker", "guard"):
-    add([_who], signal.SIGSEGV, "frozen")
-    add([_who], signal.SIGABRT, "frozen")
-    add([_who], signal.SIGSTOP, "waiting")
-    add([_who], signal.SIGSTOP, "frozen")
-add(["driver"], signal.SIGSTOP, "frozen")
-add(["daemon", "worker"], signal.SIGSTOP, "frozen")
 
 
 @case
