@@ -17,8 +17,8 @@
 #include "stage.h"
 
 static FILE *walk, *seen;
-static uint32_t fs, a, b;
-static uint64_t last_id;
+static uint32_t fs, a, b, c;
+static uint64_t last_id, last_state;
 static char line[4096];
 
 /* A broken invariant: awaited by the one case that breaks one. */
@@ -50,6 +50,7 @@ who(uint32_t serial)
 		serial == 1 ? "fs" :
 		serial == 2 ? "a" :
 		serial == 3 ? "b" :
+		serial == 4 ? "c" :
 			      "?");
 }
 
@@ -87,9 +88,12 @@ tell_event(const struct vss_trace_event *te)
 		tell(" =%s,%x", request_name(te->te_arg), (unsigned)te->te_id);
 		break;
 	case VSS_TRACE_STATE:
+		assert_int_equal(te->te_id, last_state);
+		last_state = te->te_arg;
 		tell(" [%s]", vss_engine_state_name(te->te_arg));
 		break;
 	case VSS_TRACE_EVENT:
+		assert_int_equal(te->te_id, 0);
 		tell(" %s", vss_engine_event_name(te->te_arg));
 		break;
 	case VSS_TRACE_NOTIFY:
@@ -123,8 +127,15 @@ static void
 tell_replies(void)
 {
 	const struct vss_engine_reason *er = &last_reply.ey_reason;
+	struct vss_engine_reason last;
+	struct vss_engine_status es;
+	bool failed;
 
+	failed = false;
 	while (vss_engine_reply(&eng, &last_reply)) {
+		failed |= last_reply.ey_status != 0;
+		if (last_reply.ey_status != 0)
+			last = *er;
 		assert_int_equal(last_reply.ey_answered_ns, now);
 		assert_int_equal(er->er_pid, er->er_client != 0 ? 4711 : 0);
 		if (er->er_client != 0) {
@@ -150,6 +161,9 @@ tell_replies(void)
 			    last_reply.ey_nstale);
 		vss_engine_sent(&eng);
 	}
+	vss_engine_status(&eng, &es);
+	if (failed)
+		assert_memory_equal(&es.es_failure, &last, sizeof(last));
 }
 
 static void
@@ -183,6 +197,7 @@ forget(void)
 	while (vss_engine_wake(&eng, &slot))
 		;
 	last_id = eng.e_last_id;
+	last_state = eng.e_state;
 	line[0] = '\0';
 }
 
@@ -325,6 +340,35 @@ idle(void)
 {
 }
 
+/* b is not waited for, and has READ FREEZE while c was. */
+static void
+stale_told(void)
+{
+	c = open_app();
+	clients[b].cl_stale = true;
+	a_quiescing();
+	answer(a, FREEZE, 0);
+	(void)get(b, FREEZE);
+	answer(c, FREEZE, 0);
+}
+
+static void
+stale_resuming(void)
+{
+	stale_told();
+	answer(fs, FREEZE, 0);
+	(void)send(H_THAW);
+	answer(fs, THAW, 0);
+}
+
+static void
+stale_undo(void)
+{
+	stale_resuming();
+	tick(9 * S);
+	tick(1 * S);
+}
+
 static const struct {
 	const char *name;
 	void (*reach)(void);
@@ -352,6 +396,9 @@ static const struct {
 	X(undo_apps),
 	X(undo_with_thaw_waiting),
 	X(undo_with_freeze_waiting),
+	X(stale_told),
+	X(stale_resuming),
+	X(stale_undo),
 #undef X
 };
 
@@ -426,6 +473,8 @@ deadline(uint64_t more)
 	X(b_refuses, answers(b, 1))                                 \
 	X(b_closes, (close_it(b), true))                            \
 	X(b_reads_and_is_silent, reads(b) && deadline(0))           \
+	X(a_and_b_break, breaks(a) && breaks(b))                    \
+	X(deadline_and_a_refuses, deadline(0) && answers(a, 1))     \
 	X(deadline, deadline(0))                                    \
 	X(late_deadline, deadline(1000 * S))                        \
 	X(two_deadlines, deadline(0) && deadline(0))

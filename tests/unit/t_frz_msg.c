@@ -202,15 +202,16 @@ both_see_one_page(void **state)
 	(void)close(fd);
 }
 
-/* A file of a size, sealed or not, that begins with a magic number. */
+/* A file of a size, sealed or not, that says what it is. */
 static int
-memory(size_t size, bool sealed, uint32_t magic)
+memory(size_t size, bool sealed, uint32_t magic, uint32_t version)
 {
+	const uint32_t head[2] = { magic, version };
 	int fd;
 
 	fd = memfd_create("t", MFD_ALLOW_SEALING);
 	assert_true(fd != -1);
-	assert_int_equal(write(fd, &magic, sizeof(magic)), sizeof(magic));
+	assert_int_equal(write(fd, head, sizeof(head)), sizeof(head));
 	assert_int_equal(ftruncate(fd, (off_t)size), 0);
 	if (sealed)
 		assert_int_equal(fcntl(fd, F_ADD_SEALS,
@@ -225,13 +226,17 @@ memory_that_could_shrink_or_is_none_of_ours_is_refused(void **state)
 	static const struct {
 		size_t size;
 		bool sealed;
-		uint32_t magic;
+		uint32_t magic, version;
 	} bad[] = {
-		{ sizeof(struct frz_page), false, FRZ_PAGE_MAGIC },
-		{ sizeof(struct frz_page) - 1, true, FRZ_PAGE_MAGIC },
-		{ sizeof(struct frz_page) + 4096, true, FRZ_PAGE_MAGIC },
-		{ sizeof(struct frz_page), true, FRZ_PAGE_MAGIC + 1 },
-		{ sizeof(struct frz_page), true, FRZ_PAGE_MAGIC },
+		{ sizeof(struct frz_page), false, FRZ_PAGE_MAGIC, FRZ_VERSION },
+		{ sizeof(struct frz_page) - 1, true, FRZ_PAGE_MAGIC,
+		    FRZ_VERSION },
+		{ sizeof(struct frz_page) + 4096, true, FRZ_PAGE_MAGIC,
+		    FRZ_VERSION },
+		{ sizeof(struct frz_page), true, FRZ_PAGE_MAGIC + 1,
+		    FRZ_VERSION },
+		{ sizeof(struct frz_page), true, FRZ_PAGE_MAGIC,
+		    FRZ_VERSION + 1 },
 	};
 	struct frz_page *pg;
 	size_t i;
@@ -239,10 +244,15 @@ memory_that_could_shrink_or_is_none_of_ours_is_refused(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		fd = memory(bad[i].size, bad[i].sealed, bad[i].magic);
+		fd = memory(
+		    bad[i].size, bad[i].sealed, bad[i].magic, bad[i].version);
 		assert_int_equal(frz_page_map(fd, &pg), EINVAL);
 		(void)close(fd);
 	}
+	fd = memory(sizeof(*pg), true, FRZ_PAGE_MAGIC, FRZ_VERSION);
+	assert_int_equal(frz_page_map(fd, &pg), 0);
+	frz_page_unmap(pg);
+	(void)close(fd);
 	assert_int_equal(frz_page_map(pair[0], &pg), EINVAL);
 }
 
