@@ -2,7 +2,8 @@
 # otherwise one that replays fuzz/corpus/NAME, a unit test.
 
 FUZZ_TESTS= fuzz_ring.t fuzz_icmsg.t fuzz_wire.t fuzz_worker.t fuzz_guard.t \
-	fuzz_conf.t fuzz_record.t fuzz_plan.t
+	fuzz_conf.t fuzz_record.t fuzz_plan.t fuzz_link.t fuzz_utils.t \
+	fuzz_device.t
 UNIT_TESTS+= $(FUZZ_TESTS)
 fuzzers: $(FUZZ_TESTS)
 	@echo $(FUZZ_TESTS:.t=) >fuzzers
@@ -27,3 +28,11 @@ fuzz_record.t: f_record.o common.a
 fuzz_plan.t: f_plan.o fs_table.o fs_types.o common.a
 	$(FUZZ_LINK) -o $@ f_plan.o fs_table.o fs_types.o common.a \
 	    $(FUZZ_MAIN) $(PLAN_LIBS)
+fuzz_link.t: f_link.o emulink.a core.a common.a
+	$(FUZZ_LINK) -o $@ f_link.o emulink.a core.a common.a $(FUZZ_MAIN)
+fuzz_utils.t: f_utils.o drv_link.o drv_emu.o emulink.a core.a common.a
+	$(FUZZ_LINK) -o $@ f_utils.o drv_link.o drv_emu.o emulink.a core.a \
+	    common.a $(FUZZ_MAIN)
+fuzz_device.t: f_device.o drv_log.o core.a common.a
+	$(FUZZ_LINK) -o $@ f_device.o drv_log.o common.a core.a common.a \
+	    $(FUZZ_MAIN) -lfuse3
