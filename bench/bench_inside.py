@@ -24,6 +24,7 @@ PACE_MIB_S = 20
 SLOW_MIB_S = 1
 WRITERS_MAX = 8  # with more the writers would be what is measured
 STEADY_S = 0.4  # that the writers run before anything happens
+QUIET_NS = 300000000  # of that, what is looked at
 BOUND_S = 60
 NESTED_BOUND_S = 8
 DEMO = []
@@ -177,6 +178,9 @@ def one(case, who, dirty, rates, bound_s, database=None):
     for metric, value in c.ms.items():
         sample(case, who.name, metric, value)
     sample(case, who.name, "dirty_mib", unwritten)
+    # What the machine does by itself.
+    longest, _ = stalls(gaps, c.asked_ns - QUIET_NS, c.asked_ns)
+    sample(case, who.name, "before_stall_ms", longest)
     for window, begin, end in (("frozen", c.down_ns, c.up_ns),
                                ("checkpoint", c.asked_ns, c.done_ns)):
         longest, total = stalls(gaps, begin, end)
