@@ -406,18 +406,6 @@ conf_default(struct conf *cf)
 	cf->cf_threads = CONF_THREADS_MAX;
 }
 
-void
-conf_free(struct conf *cf)
-{
-	struct conf_text *ct;
-
-	while ((ct = cf->cf_texts) != NULL) {
-		cf->cf_texts = ct->ct_next;
-		free(ct);
-	}
-	memset(cf, 0, sizeof(*cf));
-}
-
 /* How many letters must be changed to make one word the other. */
 static size_t
 conf_distance(const char *a, size_t alen, const char *b)
@@ -536,8 +524,8 @@ conf_once(struct conf *cf, const struct conf_key *ck, char *err, size_t errlen)
 	return (0);
 }
 
-int
-conf_set(struct conf *cf, const char *arg, char *err, size_t errlen)
+static int
+conf_set_one(struct conf *cf, const char *arg, char *err, size_t errlen)
 {
 	const struct conf_key *ck;
 	size_t len;
@@ -568,6 +556,40 @@ conf_set(struct conf *cf, const char *arg, char *err, size_t errlen)
 		return (error);
 	snprintf(err, errlen, "%s", strerror(ENOMEM));
 	return (ENOMEM);
+}
+
+/* Frees the strings that are newer than one of them. */
+static void
+conf_forget(struct conf *cf, const struct conf_text *upto)
+{
+	struct conf_text *ct;
+
+	while ((ct = cf->cf_texts) != upto) {
+		cf->cf_texts = ct->ct_next;
+		free(ct);
+	}
+}
+
+void
+conf_free(struct conf *cf)
+{
+	conf_forget(cf, NULL);
+	memset(cf, 0, sizeof(*cf));
+}
+
+/* What is refused has changed nothing. */
+int
+conf_set(struct conf *cf, const char *arg, char *err, size_t errlen)
+{
+	struct conf before = *cf;
+	int error;
+
+	error = conf_set_one(cf, arg, err, errlen);
+	if (error != 0) {
+		conf_forget(cf, before.cf_texts);
+		*cf = before;
+	}
+	return (error);
 }
 
 /* Where a key was given, for the beginning of a message. */

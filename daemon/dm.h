@@ -189,8 +189,11 @@ void dm_txn_ping(struct dm *dm, enum dm_role role);
 void dm_txn_fail(struct dm *dm, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* dm_again.c: begins anew if the plan is out of date; true if it did. */
-bool dm_again(struct dm *dm);
+/*
+ * dm_again.c: begins anew if the plan is out of date, which it may be if mounts
+ * have changed or (failed) something could not be opened; true if it did.
+ */
+bool dm_again(struct dm *dm, bool failed);
 
 /* dm_undo.c */
 void dm_undo_thaw(struct dm *dm); /* from any phase that may have frozen */

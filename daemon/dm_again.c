@@ -22,14 +22,15 @@
 #define DM_AGAIN_WAIT_NS (2 * DM_NS_PER_S)
 
 static bool
-dm_again_differs(struct dm *dm)
+dm_again_differs(struct dm *dm, bool failed)
 {
 	struct plan_policy pp;
 	struct plan pn;
 	char err[CONF_ERR_MAX];
 	bool same;
 
-	if (!fs_changed(dm->dm_mounts))
+	/* Other mount namespaces are not watched. */
+	if (!fs_changed(dm->dm_mounts) && !failed)
 		return (false);
 	plan_policy_set(&pp, dm->dm_policy);
 	if (plan_make(&pn, &pp, err, sizeof(err)) != 0)
@@ -40,14 +41,14 @@ dm_again_differs(struct dm *dm)
 }
 
 bool
-dm_again(struct dm *dm)
+dm_again(struct dm *dm, bool failed)
 {
 	struct dm_txn *tx = &dm->dm_txn;
 
 	/* What is to end has other worries. */
 	if (tx->tx_failed || tx->tx_later.dq_opt != 0 ||
 	    tx->tx_thaw.dq_opt != 0 || tx->tx_tries == DM_TRIES_MAX ||
-	    !dm_again_differs(dm))
+	    !dm_again_differs(dm, failed))
 		return (false);
 	tx->tx_tries++;
 	tx->tx_later = tx->tx_freeze.dq_opt != 0 ? tx->tx_freeze :

@@ -14,6 +14,7 @@
 
 #include <sys/syscall.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -149,17 +150,19 @@ dm_recover_list_all(struct dm_record *rc)
 	fclose(fp);
 }
 
-/* Where a recorded file system is mounted now: there, or elsewhere. */
+/* The same in the mount table of one process ("self"). */
 static bool
-dm_recover_find(const struct dm_record_fs *rf, struct dm_fs *df, char *point)
+dm_recover_find_in(const char *pid, const struct dm_record_fs *rf,
+    struct dm_fs *df, char *point)
 {
+	char path[64], *line = NULL;
 	struct dm_mount m;
-	char *line = NULL;
 	size_t cap = 0;
 	bool found = false, same = false;
 	FILE *fp;
 
-	fp = fopen("/proc/self/mountinfo", "re");
+	snprintf(path, sizeof(path), "/proc/%.20s/mountinfo", pid);
+	fp = fopen(path, "re");
 	if (fp == NULL)
 		return (false);
 	while (!same && getline(&line, &cap, fp) != -1) {
@@ -175,6 +178,29 @@ dm_recover_find(const struct dm_record_fs *rf, struct dm_fs *df, char *point)
 	}
 	free(line);
 	fclose(fp);
+	return (found);
+}
+
+/*
+ * Where a recorded file system is mounted now: there, elsewhere, or in another
+ * mount namespace.
+ */
+static bool
+dm_recover_find(const struct dm_record_fs *rf, struct dm_fs *df, char *point)
+{
+	bool found = dm_recover_find_in("self", rf, df, point);
+	char inside[FRZ_PATH_MAX];
+	struct dirent *de;
+	DIR *d = opendir("/proc");
+
+	while (d != NULL && !found && (de = readdir(d)) != NULL)
+		if (de->d_name[0] >= '1' && de->d_name[0] <= '9' &&
+		    dm_recover_find_in(de->d_name, rf, df, inside))
+			found = snprintf(point, FRZ_PATH_MAX,
+				    "/proc/%.20s/root%s", de->d_name,
+				    inside) < FRZ_PATH_MAX;
+	if (d != NULL)
+		closedir(d);
 	df->df_major = rf->rf_major;
 	df->df_minor = rf->rf_minor;
 	/* Unnamed devices (btrfs) have other numbers in each subvolume. */

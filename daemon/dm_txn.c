@@ -319,7 +319,7 @@ dm_txn_freeze(struct dm *dm)
 	struct frz_msg fm;
 	int error;
 
-	if (dm_again(dm))
+	if (dm_again(dm, false))
 		return;
 	report_hold();
 	error = dm_record_write(dm);
@@ -404,7 +404,8 @@ dm_txn_step(struct dm *dm, const struct frz_msg *fm)
 	};
 	struct dm_txn *tx = &dm->dm_txn;
 
-	if (fm->fm_errno != 0 && tx->tx_phase == DM_OPENING && dm_again(dm))
+	if (fm->fm_errno != 0 && tx->tx_phase == DM_OPENING &&
+	    dm_again(dm, true))
 		return;
 	if (fm->fm_errno != 0)
 		dm_txn_fail_at(

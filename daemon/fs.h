@@ -36,6 +36,12 @@ struct fs_mount {
 	unsigned int fm_fs; /* index into ft_fs */
 	bool fm_hidden;	    /* other mounts hide it: its path leads elsewhere */
 	bool fm_detour;	    /* the path leads through what may hang */
+	/*
+	 * 0, or it is mounted in another mount namespace only, a process of
+	 * which this is; fm_point then begins with /proc/PID/root.
+	 */
+	unsigned int fm_pid;
+	char *fm_text; /* what the strings are in then */
 };
 
 /* What is known of the ground that a file system lies on. */
@@ -78,10 +84,13 @@ enum fs_kind {
 };
 
 /*
- * Reads it all, below the directory root ("" for the running system).  Returns
- * 0 or an errno, with a line in err.
+ * Reads it all, below the directory root ("" for the running system); with
+ * elsewhere also, once each, file systems on local disks that are mounted in
+ * other mount namespaces only, as far as those may be looked at.  Returns 0 or
+ * an errno, with a line in err.
  */
-int fs_read(struct fs_table *ft, const char *root, char *err, size_t errlen);
+int fs_read(struct fs_table *ft, const char *root, bool elsewhere, char *err,
+    size_t errlen);
 
 void fs_free(struct fs_table *ft);
 

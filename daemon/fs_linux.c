@@ -6,7 +6,8 @@
 /*
  * Reads the mount table of Linux: /proc/self/mountinfo, by libmount without any
  * canonicalisation of paths, since that would look them up.  Reads nothing else
- * than that file and sysfs (fs_linux_block.c).
+ * than that file, those of other mount namespaces (fs_linux_ns.c) and sysfs
+ * (fs_linux_block.c).
  */
 
 #include <sys/stat.h>
@@ -173,41 +174,59 @@ find_ground(struct fs_table *ft, struct memory *me, const char *root)
 		}
 	}
 	mnt_free_iter(it);
+	/* What is mounted elsewhere is behind the table's. */
+	for (unsigned int fs = 0; fs < ft->ft_nfs && error == 0; fs++)
+		if (ft->ft_mounts[ft->ft_fs[fs].fy_first].fm_pid != 0)
+			error = fs_block_ground(ft, fs, root);
 	return (error);
 }
 
 int
-fs_read(struct fs_table *ft, const char *root, char *err, size_t errlen)
+fs_mounts_read(struct fs_table *ft, const char *path)
 {
 	struct memory *me = calloc(1, sizeof(*me));
-	char path[PATH_LEN];
-	int error = ENOMEM;
+	int error;
 
 	memset(ft, 0, sizeof(*ft));
-	(void)snprintf(path, sizeof(path), "%s/proc/self/mountinfo", root);
 	if (me == NULL)
-		goto out;
+		return (ENOMEM);
 	ft->ft_memory = me;
 	me->me_table = mnt_new_table();
 	if (me->me_table == NULL)
-		goto out;
+		return (ENOMEM);
 	error = -mnt_table_parse_file(me->me_table, path);
+	if (error == 0)
+		error = load(ft, me);
 	if (error != 0)
-		goto out;
-	error = load(ft, me);
-	if (error != 0)
-		goto out;
+		return (error);
 	find_parents(ft, me);
 	error = fs_table_group(ft);
 	if (error != 0)
-		goto out;
+		return (error);
 	read_options(ft, me);
 	fs_table_hide(ft);
-	error = find_ground(ft, me, root);
+	return (0);
+}
+
+int
+fs_read(struct fs_table *ft, const char *root, bool elsewhere, char *err,
+    size_t errlen)
+{
+	char path[PATH_LEN];
+	int error;
+
+	(void)snprintf(path, sizeof(path), "%s/proc/self/mountinfo", root);
+	error = fs_mounts_read(ft, path);
+	if (error == 0 && elsewhere)
+		error = fs_ns_read(ft, root);
+	if (error == 0)
+		error = find_ground(ft, ft->ft_memory, root);
 	if (error == 0)
 		error = fs_table_guess(ft);
-	fs_block_disk(ft, root);
-out:
+	if (error == 0)
+		error = fs_ns_doubt(ft);
+	if (error == 0)
+		fs_block_disk(ft, root);
 	if (error != 0) {
 		(void)snprintf(err, errlen,
 		    "%s: cannot be read: %s (is /proc mounted?)", path,
@@ -218,7 +237,7 @@ out:
 }
 
 void
-fs_free(struct fs_table *ft)
+fs_mounts_free(struct fs_table *ft)
 {
 	struct memory *me = ft->ft_memory;
 
@@ -226,6 +245,8 @@ fs_free(struct fs_table *ft)
 		free(ft->ft_fs[i].fy_lower);
 		free(ft->ft_fs[i].fy_image);
 	}
+	for (unsigned int i = 0; i < ft->ft_nmounts; i++)
+		free(ft->ft_mounts[i].fm_text);
 	free(ft->ft_fs);
 	free(ft->ft_mounts);
 	if (me != NULL) {
@@ -234,6 +255,12 @@ fs_free(struct fs_table *ft)
 		free(me);
 	}
 	memset(ft, 0, sizeof(*ft));
+}
+
+void
+fs_free(struct fs_table *ft)
+{
+	fs_mounts_free(ft);
 	/* Between backups the daemon is small. */
 	(void)malloc_trim(0);
 }

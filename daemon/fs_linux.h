@@ -3,12 +3,25 @@
  * SPDX-License-Identifier: BSD-2-Clause
  */
 
-/* Block devices as sysfs shows them, for fs_linux.c. */
+/* What the parts of fs_read() on Linux share. */
 
 #ifndef _FS_LINUX_H_
 #define _FS_LINUX_H_
 
 #include "fs.h"
+
+/*
+ * Reads one mount table: mounts, their file systems and which are hidden, but
+ * not what they lie on.  Returns 0, or an errno or what libmount says.
+ */
+int fs_mounts_read(struct fs_table *ft, const char *path);
+void fs_mounts_free(struct fs_table *ft);
+
+/* Adds what is mounted in other mount namespaces only (fs_linux_ns.c). */
+int fs_ns_read(struct fs_table *ft, const char *root);
+
+/* Every image may lie on what is elsewhere: its path does not tell. */
+int fs_ns_doubt(struct fs_table *ft);
 
 /*
  * Finds what a file system on a block device lies on, through partitions,

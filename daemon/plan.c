@@ -97,6 +97,7 @@ plan_policy_set(struct plan_policy *pp, const struct conf *cf)
 	pp->pp_nexclude = cf->cf_nexclude;
 	pp->pp_rules = cf->cf_rules;
 	pp->pp_nrules = cf->cf_nrules;
+	pp->pp_namespaces = cf->cf_namespaces;
 }
 
 /*
@@ -107,6 +108,7 @@ static const char *
 glob_of(struct making *mk, const char *point)
 {
 	const char *glob = text(mk, "%s", point);
+	int pid = 0;
 
 	if (mk->mk_nomem)
 		return (glob);
@@ -114,6 +116,10 @@ glob_of(struct making *mk, const char *point)
 		if (strchr("*?[]\\#\"", *p) != NULL ||
 		    (*p == ' ' && (p[1] == '\0' || p[1] == '#')))
 			*p = '?';
+	/* The process is another one the next time. */
+	(void)sscanf(glob, "/proc/%*u/root%n", &pid);
+	if (pid != 0)
+		return (text(mk, "/proc/*/root%s", glob + pid));
 	return (glob);
 }
 
@@ -175,8 +181,10 @@ openable(const struct making *mk, unsigned int fs)
 			continue;
 		if (strcmp(m->fm_root, "/") == 0)
 			return (i);
+		/* Elsewhere nothing is asked: the freezer finds out. */
 		if (part == FS_NONE &&
-		    fs_kind(mk->mk_root, m->fm_point) == FS_KIND_OPENABLE)
+		    (m->fm_pid != 0 ||
+			fs_kind(mk->mk_root, m->fm_point) == FS_KIND_OPENABLE))
 			part = i;
 	}
 	return (part);
@@ -247,8 +255,16 @@ decide_ours(
 		    m->fm_point, text(mk, "type.%s=sync", m->fm_type));
 		return;
 	}
+	if (mount == FS_NONE && m->fm_pid != 0 &&
+	    mk->mk_policy->pp_namespaces == CONF_NS_IGNORE) {
+		decide(vd, PLAN_LEAVE,
+		    "mounted in another mount namespace only, where it cannot "
+		    "be opened; left out by namespaces=ignore");
+		return;
+	}
 	if (mount == FS_NONE) {
-		refuse(mk, vd, why_not_openable(mk, fs), m->fm_point, NULL);
+		refuse(mk, vd, why_not_openable(mk, fs), m->fm_point,
+		    m->fm_pid == 0 ? NULL : "namespaces=ignore");
 		return;
 	}
 	vd->vd_mount = mount;
@@ -442,6 +458,18 @@ why_frozen(struct making *mk, unsigned int fs)
 	return ("written to");
 }
 
+static const char *
+where_frozen(struct making *mk, unsigned int fs)
+{
+	const struct fs_mount *m = standing_for(mk, fs);
+	const char *why = why_frozen(mk, fs);
+
+	if (m->fm_pid == 0)
+		return (why);
+	return (text(mk, "%s; mounted in the mount namespace of process %u",
+	    why, m->fm_pid));
+}
+
 static unsigned int
 set_levels(struct making *mk)
 {
@@ -453,7 +481,7 @@ set_levels(struct making *mk)
 			levels = 1;
 			if (find_depth(mk, fs) > deepest)
 				deepest = find_depth(mk, fs);
-			mk->mk_verdicts[fs].vd_reason = why_frozen(mk, fs);
+			mk->mk_verdicts[fs].vd_reason = where_frozen(mk, fs);
 		}
 	/* The highest stack goes first; what lies on nothing goes last. */
 	for (unsigned int fs = 0; fs < ft->ft_nfs; fs++)
@@ -563,7 +591,8 @@ plan_make(
 		goto nomem;
 	mk->mk_policy = pp;
 	mk->mk_root = pp->pp_root == NULL ? "" : pp->pp_root;
-	error = fs_read(&mk->mk_ft, mk->mk_root, err, errlen);
+	error = fs_read(&mk->mk_ft, mk->mk_root,
+	    pp->pp_namespaces != CONF_NS_OFF, err, errlen);
 	if (error != 0) {
 		plan_free(pn);
 		return (error);

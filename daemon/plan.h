@@ -71,6 +71,7 @@ struct plan_policy {
 	unsigned int pp_nexclude;
 	const struct conf_rule *pp_rules; /* the last that matches counts */
 	unsigned int pp_nrules;
+	enum conf_namespaces pp_namespaces;
 	/*
 	 * Where proc and sys are found, for tests: NULL is the running system,
 	 * otherwise a directory with recorded ones.

@@ -2,7 +2,7 @@
 
 # The plan and what it knows of the system; the programs that use it want
 # PLAN_LIBS.
-PLAN_SRCS= plan.c check.c fs_types.c fs_table.c fs_linux.c fs_linux_block.c
+PLAN_SRCS= plan.c check.c fs_types.c fs_table.c fs_linux.c fs_linux_block.c fs_linux_ns.c
 PLAN_OBJS= $(PLAN_SRCS:.c=.o)
 PLAN_LIBS= -lmount
 plan.a: $(PLAN_OBJS)

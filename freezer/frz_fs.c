@@ -20,11 +20,15 @@
 
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,9 +61,8 @@ frz_fs_init(void)
 	return (*p == '\0' ? 0 : EINVAL);
 }
 
-/* The superblock's device: a btrfs subvolume's st_dev is another. */
 static dev_t
-frz_test_dev(uint64_t mnt_id)
+frz_test_find(const char *mountinfo, uint64_t mnt_id)
 {
 	char line[4096];
 	unsigned long long id;
@@ -67,7 +70,7 @@ frz_test_dev(uint64_t mnt_id)
 	dev_t dev = 0;
 	FILE *fp;
 
-	fp = fopen("/proc/self/mountinfo", "re");
+	fp = fopen(mountinfo, "re");
 	if (fp == NULL)
 		return (0);
 	while (fgets(line, sizeof(line), fp) != NULL)
@@ -75,6 +78,29 @@ frz_test_dev(uint64_t mnt_id)
 		    id == mnt_id)
 			dev = makedev(major, minor);
 	fclose(fp);
+	return (dev);
+}
+
+/*
+ * The superblock's device (a btrfs subvolume's st_dev is another), by any
+ * process's mounts: ids are the same for all.
+ */
+static dev_t
+frz_test_dev(uint64_t mnt_id)
+{
+	char path[sizeof("/proc//mountinfo") + NAME_MAX];
+	dev_t dev = frz_test_find("/proc/self/mountinfo", mnt_id);
+	struct dirent *de;
+	DIR *d = opendir("/proc");
+
+	while (d != NULL && dev == 0 && (de = readdir(d)) != NULL) {
+		if (de->d_name[0] < '1' || de->d_name[0] > '9')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/mountinfo", de->d_name);
+		dev = frz_test_find(path, mnt_id);
+	}
+	if (d != NULL)
+		closedir(d);
 	return (dev);
 }
 
@@ -147,6 +173,34 @@ frz_fs_reopen(int pathfd, bool dir, int *fd)
 	return (*fd == -1 ? errno : 0);
 }
 
+/*
+ * What is mounted in another mount namespace only is found by way of a process
+ * there, /proc/PID/root.  Behind that, paths are in others' hands: no link is
+ * followed, and nothing leads out.
+ */
+static int
+frz_fs_path(const char *path)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC | O_NOFOLLOW,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS };
+	char root[sizeof("/proc/4294967295/root")];
+	int error, fd, len = 0, rootfd;
+
+	(void)sscanf(path, "/proc/%*9u/root%n", &len);
+	if (len == 0 || path[len] != '/')
+		return (open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW));
+	snprintf(root, sizeof(root), "%.*s", len, path);
+	rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (rootfd == -1)
+		return (-1);
+	fd = (int)syscall(SYS_openat2, rootfd,
+	    path[len + 1] == '\0' ? "." : path + len + 1, &how, sizeof(how));
+	error = errno;
+	(void)close(rootfd);
+	errno = error;
+	return (fd);
+}
+
 int
 frz_fs_open(struct frz_msg *fm, int *fd)
 {
@@ -154,7 +208,7 @@ frz_fs_open(struct frz_msg *fm, int *fd)
 	int error, pathfd;
 
 	*fd = -1;
-	pathfd = open(fm->fm_path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	pathfd = frz_fs_path(fm->fm_path);
 	if (pathfd == -1)
 		return (errno);
 	error = frz_fs_check(fm, pathfd, &sx);

@@ -72,6 +72,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_taken(&cf);
 	else
 		check_refused(err);
+	conf_free(&cf);
 	while (n > 0)
 		free(lines[--n]);
 	free(text);

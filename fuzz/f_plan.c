@@ -5,8 +5,8 @@
 
 /*
  * Mount table and topology: the input is a machine in the form of
- * tests/unit/data/plan (mount, file, link, dir, fifo, exclude, strict; other
- * lines are left out), which exists in memory alone.  Whatever it is, the plan
+ * tests/unit/data/plan (mount, file, link, dir, fifo, set; other lines are left
+ * out), which exists in memory alone.  Whatever it is, the plan
  * has each mount in one line, freezes each file system once, and never what
  * another one lies on before that one.
  */
@@ -28,6 +28,7 @@ static DIR *fuzz_opendir(const char *path);
 static struct dirent *fuzz_readdir(DIR *d);
 static int fuzz_closedir(DIR *d);
 static int fuzz_access(const char *path, int mode);
+static ssize_t fuzz_readlink(const char *path, char *buf, size_t len);
 static int fuzz_statx(
     int at, const char *path, int flags, unsigned int mask, struct statx *sx);
 
@@ -37,6 +38,7 @@ static int fuzz_statx(
 #define readdir				 fuzz_readdir
 #define closedir			 fuzz_closedir
 #define access				 fuzz_access
+#define readlink			 fuzz_readlink
 #define statx(at, path, flags, mask, sx) fuzz_statx(at, path, flags, mask, sx)
 #define malloc_trim(pad)		 ((void)(pad), 0)
 
@@ -47,14 +49,17 @@ static int fuzz_statx(
 #define join block_join
 #include "fs_linux_block.c"
 #undef PATH_LEN
+#include "fs_linux_ns.c"
+#undef PATH_LEN
 #undef statx
 #undef fopen
 #include "plan.c"
 
-#define NODES_MAX   256
-#define MOUNTS_MAX  96
-#define EXCLUDE_MAX 16
-#define HOPS_MAX    16
+#define NODES_MAX  256
+#define MOUNTS_MAX 96
+/* Each file may be another namespace's mount table, of one line. */
+#define LINES_MAX (MOUNTS_MAX + NODES_MAX)
+#define HOPS_MAX  16
 
 enum kind { DIRECTORY, REGULAR, SYMLINK, FIFO };
 
@@ -77,7 +82,7 @@ static struct {
 	char *ma_mountinfo;
 	struct node ma_nodes[NODES_MAX];
 	unsigned int ma_nnodes;
-	const char *ma_exclude[EXCLUDE_MAX];
+	struct conf ma_conf;
 	struct plan_policy ma_policy;
 	int ma_open; /* files and directories that are not closed again */
 } ma;
@@ -163,13 +168,21 @@ look_up(const char *path, char *real, bool follow)
 static int
 fuzz_parse_file(struct libmnt_table *tb, const char *path)
 {
+	char real[PATH_MAX];
+	const struct node *no;
+	char *text = ma.ma_mountinfo;
 	int rc;
 	FILE *f;
 
-	FUZZ_CHECK(strcmp(path, "/proc/self/mountinfo") == 0);
-	if (ma.ma_mountinfo[0] == '\0')
+	if (strcmp(path, "/proc/self/mountinfo") != 0) {
+		no = look_up(path, real, true);
+		text = no == NULL || no->no_kind != REGULAR ?
+		    NULL :
+		    (char *)(uintptr_t)no->no_text;
+	}
+	if (text == NULL || text[0] == '\0')
 		return (-ENOENT);
-	f = fmemopen(ma.ma_mountinfo, strlen(ma.ma_mountinfo), "r");
+	f = fmemopen(text, strlen(text), "r");
 	FUZZ_CHECK(f != NULL);
 	rc = mnt_table_parse_stream(tb, f, "mountinfo");
 	(void)fclose(f);
@@ -244,6 +257,20 @@ fuzz_access(const char *path, int mode)
 	return (look_up(path, real, true) == NULL ? -1 : 0);
 }
 
+static ssize_t
+fuzz_readlink(const char *path, char *buf, size_t len)
+{
+	char real[PATH_MAX];
+	const struct node *no = look_up(path, real, false);
+	size_t n;
+
+	if (no == NULL || no->no_kind != SYMLINK)
+		return (-1);
+	n = strlen(no->no_text) < len ? strlen(no->no_text) : len;
+	memcpy(buf, no->no_text, n);
+	return ((ssize_t)n);
+}
+
 static int
 fuzz_statx(
     int at, const char *path, int flags, unsigned int mask, struct statx *sx)
@@ -280,7 +307,7 @@ add_node(enum kind kind, char *path)
 static void
 add_line_of(char *line, unsigned int *mounts)
 {
-	struct plan_policy *pp = &ma.ma_policy;
+	char err[CONF_ERR_MAX];
 
 	if (strncmp(line, "mount ", 6) == 0 && (*mounts)++ < MOUNTS_MAX) {
 		strcat(ma.ma_mountinfo, line + 6);
@@ -293,11 +320,8 @@ add_line_of(char *line, unsigned int *mounts)
 		add_node(DIRECTORY, line + 4);
 	else if (strncmp(line, "fifo ", 5) == 0)
 		add_node(FIFO, line + 5);
-	else if (strncmp(line, "exclude ", 8) == 0 &&
-	    pp->pp_nexclude < EXCLUDE_MAX)
-		ma.ma_exclude[pp->pp_nexclude++] = line + 8;
-	else if (strcmp(line, "strict") == 0)
-		pp->pp_strict = true;
+	else if (strncmp(line, "set ", 4) == 0)
+		(void)conf_set(&ma.ma_conf, line + 4, err, sizeof(err));
 }
 
 static void
@@ -314,7 +338,7 @@ check_order(const struct plan *pn)
 {
 	const struct making *mk = pn->pn_memory;
 	const struct fs_table *ft = &mk->mk_ft;
-	unsigned int fs[MOUNTS_MAX], i, j, n = 0;
+	unsigned int fs[LINES_MAX], i, j, n = 0;
 
 	for (i = 0; i < pn->pn_nlines; i++)
 		if (pn->pn_lines[i].pl_action == PLAN_FREEZE)
@@ -336,7 +360,7 @@ static void
 check_plan(const struct plan *pn)
 {
 	const struct making *mk = pn->pn_memory;
-	bool seen[MOUNTS_MAX] = { false };
+	bool seen[LINES_MAX] = { false };
 	const struct plan_line *pl;
 	size_t i, n = 0;
 
@@ -373,12 +397,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&ma, 0, sizeof(ma));
 	ma.ma_text = fuzz_exact(size + 1);
 	ma.ma_mountinfo = fuzz_exact(size + 2);
-	ma.ma_policy.pp_exclude = ma.ma_exclude;
+	conf_default(&ma.ma_conf);
 	memcpy(ma.ma_text, data, size);
 	for (line = strtok_r(ma.ma_text, "\n", &save); line != NULL;
 	     line = strtok_r(NULL, "\n", &save))
 		add_line_of(line, &mounts);
 	err[0] = '\0';
+	plan_policy_set(&ma.ma_policy, &ma.ma_conf);
 	if (plan_make(&pn, &ma.ma_policy, err, sizeof(err)) == 0)
 		check_plan(&pn);
 	else
@@ -386,6 +411,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	plan_free(&pn);
 	plan_free(&pn);
 	FUZZ_CHECK(ma.ma_open == 0);
+	conf_free(&ma.ma_conf);
 	free(ma.ma_mountinfo);
 	free(ma.ma_text);
 	return (0);

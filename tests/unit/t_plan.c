@@ -475,8 +475,8 @@ static void
 every_remedy_that_a_veto_names_allows_the_backup(void **state)
 {
 	static const char *const names[] = { "circle", "containers", "control",
-		"detour", "escapes", "fifo", "hidden", "inside-container",
-		"rules", "strict", "unknown", "odd-names" };
+		"detour", "elsewhere", "escapes", "fifo", "hidden",
+		"inside-container", "rules", "strict", "unknown", "odd-names" };
 	unsigned int tried = 0;
 	char err[256] = "";
 	struct plan pn;
@@ -506,6 +506,15 @@ rules_of_types_and_of_mounts_decide(void **state)
 {
 	(void)state;
 	try("rules");
+}
+
+static void
+what_is_mounted_in_other_namespaces_only_is_frozen_there(void **state)
+{
+	(void)state;
+	try("elsewhere");
+	try("elsewhere-ignored");
+	try("elsewhere-off");
 }
 
 static void
@@ -561,6 +570,8 @@ main(void)
 		cmocka_unit_test(
 		    a_missing_mount_table_is_an_error_with_its_path),
 		cmocka_unit_test(rules_of_types_and_of_mounts_decide),
+		cmocka_unit_test(
+		    what_is_mounted_in_other_namespaces_only_is_frozen_there),
 		cmocka_unit_test(a_plan_may_be_empty_if_that_is_allowed),
 		cmocka_unit_test(
 		    every_remedy_that_a_veto_names_allows_the_backup),
