@@ -415,6 +415,10 @@ drain(uint64_t fresh)
 		if (ey.ey_status != 0 &&
 		    ey.ey_reason.er_cause == VSS_ENGINE_CAUSE_NONE)
 			broken("a failure without a reason");
+		if (ey.ey_status == 0 && !ey.ey_negotiate &&
+		    ey.ey_op == VSS_WIRE_CHECK_HOT_BACKUP &&
+		    (current.st_kind != WRITE_OK || current.st_client != 0))
+			broken("CHECK is OK though the daemon did not say so");
 		if (ey.ey_negotiate && ey.ey_xactid != fresh)
 			broken("NEGOTIATE was not answered in its own wake");
 		vss_engine_sent(&eng);

@@ -146,8 +146,9 @@ struct sim {
 	uint64_t s_daemon_next_ns;
 	struct vss_engine_msg s_daemon_todo;
 	bool s_frozen[SIM_FS];
-	uint64_t s_lease_ns;  /* the guard thaws then */
-	bool s_daemon_faulty; /* hung, stuck or dead in this freeze */
+	uint64_t s_lease_ns;	      /* the guard thaws then */
+	bool s_daemon_faulty;	      /* hung, stuck or dead in this freeze */
+	uint64_t s_daemon_checked_ns; /* it last answered CHECK with success */
 
 	/* Oracle. */
 	bool s_lost;

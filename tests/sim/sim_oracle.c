@@ -298,6 +298,9 @@ sim_oracle_reply(struct sim *s, const struct vss_engine_reply *ey)
 		sim_fail(s, "a failure without a reason");
 	if (ey->ey_status != 0 || sr->sr_negotiate)
 		return;
+	if (sr->sr_op == VSS_WIRE_CHECK_HOT_BACKUP &&
+	    ey->ey_answered_ns != s->s_daemon_checked_ns)
+		sim_fail(s, "CHECK is OK though the daemon did not say so");
 	if (sr->sr_op == VSS_WIRE_FREEZE && ey->ey_nstale == 0)
 		check_all_quiesced(s);
 	if (sr->sr_op == VSS_WIRE_FREEZE && ey->ey_answered_ns == s->s_now)
@@ -357,6 +360,11 @@ sim_oracle_write_app(
 void
 sim_oracle_write_daemon(struct sim *s, const struct vss_engine_msg *em)
 {
+	const struct vss_engine_client *cl = &s->s_clients[0];
+
+	if (em->em_op == VSS_ENGINE_CHECK && em->em_status == 0 &&
+	    em->em_id == cl->cl_asked_id && vss_client_outstanding(cl))
+		s->s_daemon_checked_ns = s->s_now;
 	if (em->em_op == VSS_ENGINE_THAW && em->em_status != 0 &&
 	    is_holding(sim_state(s)))
 		set_lost(s, "the daemon failed THAW");

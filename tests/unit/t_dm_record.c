@@ -143,6 +143,29 @@ one_of_another_boot_or_form_is_ignored(void **state)
 		put(other[i]);
 		assert_false(dm_record_read(&dm, &rec));
 	}
+	/* Of this boot, and right in all but its form. */
+	dm_record_clear(&dm);
+	assert_int_equal(dm_record_write(&dm), 0);
+	assert_true(dm_record_read(&dm, &rec));
+	assert_int_equal(pwrite(dm.dm_record, "hv_vss frozen 2", 15, 0), 15);
+	assert_false(dm_record_read(&dm, &rec));
+}
+
+static void
+lines_beyond_what_can_be_frozen_are_left_out(void **state)
+{
+	static const char one[] = "fs 7:1 ours /x\n";
+	uint32_t i;
+
+	(void)state;
+	dm.dm_txn.tx_nfs = 0;
+	assert_int_equal(dm_record_write(&dm), 0);
+	(void)lseek(dm.dm_record, 0, SEEK_END);
+	for (i = 0; i < FRZ_FS_MAX + 3; i++)
+		assert_int_equal(
+		    write(dm.dm_record, one, sizeof(one) - 1), sizeof(one) - 1);
+	assert_true(dm_record_read(&dm, &rec));
+	assert_int_equal(rec.rc_nfs, FRZ_FS_MAX);
 }
 
 /* The right head, with lines that were damaged. */
@@ -195,6 +218,7 @@ main(void)
 		CASE(an_emptied_one_names_nothing),
 		CASE(one_on_a_disk_is_refused),
 		CASE(one_of_another_boot_or_form_is_ignored),
+		CASE(lines_beyond_what_can_be_frozen_are_left_out),
 		CASE(damaged_lines_are_left_out),
 		CASE(a_process_is_known_by_number_and_start),
 	};
