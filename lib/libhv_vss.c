@@ -171,6 +171,8 @@ times(struct hv_vss *v, uint32_t op, struct hv_vss_request *vr)
 		v->hv_hold_ms = max;
 	if (max != 0 && max < vr->vr_hold_ms)
 		vr->vr_hold_ms = max;
+	/* It begins with the answer. */
+	v->hv_hold_end_ms = LIB_NEVER;
 }
 
 static int

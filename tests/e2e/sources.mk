@@ -5,3 +5,26 @@ E2E_PROGS+= $(OUT)/tests/appvss_client
 $(OUT)/tests/appvss_client: $(TOP)/examples/appvss_client.c
 	$(CC) $(WARN) $(WERROR) -I$(TOP)/include -o $@ \
 	    $(TOP)/examples/appvss_client.c
+
+# What t_lib.py tells what to do.
+E2E_PROGS+= $(OUT)/tests/libpart
+$(OUT)/tests/libpart: libpart.o $(OUT)/lib/libhv_vss.a
+	$(CC) $(LDFLAGS_ALL) -Wl,--wrap=ioctl -o $@ libpart.o \
+	    $(OUT)/lib/libhv_vss.a -pthread
+
+# The examples as the manual page has them built, and the manual page's own.
+EXAMPLE_FLAGS= -std=c11 $(OS_CPPFLAGS) $(WARN) $(WERROR) $(VARIANT_CFLAGS) \
+	-I$(TOP)/include $(LDFLAGS_ALL) -L$(OUT)/lib
+E2E_PROGS+= $(OUT)/tests/participant $(OUT)/tests/participant.py
+E2E_PROGS+= $(OUT)/tests/libhv_vss_example
+$(OUT)/tests/participant: $(TOP)/examples/participant.c $(OUT)/lib/libhv_vss.so.1
+	$(CC) $(EXAMPLE_FLAGS) -Wl,-rpath,'$$ORIGIN/../lib' -o $@ \
+	    $(TOP)/examples/participant.c -lhv_vss
+$(OUT)/tests/participant.py: $(TOP)/examples/participant.py
+	cp $(TOP)/examples/participant.py $@
+libhv_vss_example.c: $(TOP)/man/libhv_vss.3
+	sed -n -e '/^#include <err.h>/,/^\.Ed/{/^\.Ed/q;s/\\e/\\/g;p;}' \
+	    $(TOP)/man/libhv_vss.3 >$@
+$(OUT)/tests/libhv_vss_example: libhv_vss_example.c $(OUT)/lib/libhv_vss.so.1
+	$(CC) $(EXAMPLE_FLAGS) -Wl,-rpath,'$$ORIGIN/../lib' -o $@ \
+	    libhv_vss_example.c -lhv_vss

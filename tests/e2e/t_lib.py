@@ -1,0 +1,418 @@
+#!/usr/bin/python3
+# Copyright (c) 2026 The hv_vss developers
+# SPDX-License-Identifier: BSD-2-Clause
+# isoroot: --bound 150
+"""libhv_vss with the running driver: callbacks and answers, limits, and that one
+resume follows each quiesce whatever becomes of the host, the driver or itself.  A
+stand-in for the freeze daemon answers at once; nothing is frozen."""
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+
+import hvtest
+from hvtest import BUILD, Device, Machine, Process, case, check, until
+
+PART = f"{BUILD}/tests/libpart"
+NOBODY = 65534
+
+
+class FsStandIn:
+    """Answers every request on the file-system device with success."""
+
+    def __init__(self, machine):
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                dev = Device(machine.fs_dev)
+                while True:
+                    dev.answer(seconds=3600)
+            finally:
+                os._exit(0)
+        hvtest.after(self.end)
+
+    def end(self):
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
+
+
+class Part:
+    """A participant that does what it is told (libpart.c)."""
+
+    def __init__(self, device, *options):
+        self.process = Process([PART, device, *options], stdin=subprocess.PIPE)
+
+    def lines(self):
+        return [s.split(" ")[0] for s in self.process.output().splitlines()]
+
+    def count(self, word):
+        return self.lines().count(word)
+
+    def callbacks(self):
+        return [w for w in self.lines()
+                if w in ("check", "prepare", "quiesce", "resume", "cancel")]
+
+    def until(self, word, times=1, seconds=15):
+        until(lambda: self.count(word) >= times, f"{word} {times} times",
+              seconds)
+
+    def order(self, text):
+        """Gives an order and waits until it was obeyed."""
+        before = self.count("done")
+        self.process.popen.stdin.write(f"{text}\n".encode())
+        self.process.popen.stdin.flush()
+        self.until("done", before + 1)
+
+    def close(self):
+        """Its exit status."""
+        self.process.popen.stdin.close()
+        return self.process.wait()
+
+    def is_even(self, quiesces):
+        """One resume for each quiesce, in turn, and nothing was wrong."""
+        turns = [w for w in self.lines() if w in ("quiesce", "resume")]
+        check(turns == ["quiesce", "resume"] * quiesces, turns)
+        check("WRONG" not in self.process.output(), "nothing went wrong")
+
+
+class Guest:
+    def __init__(self, *options, **sets):
+        self.machine = Machine(**sets)
+        self.machine.start_driver()
+        self.stand_in = FsStandIn(self.machine)
+        self.part = Part(self.machine.app_dev, *options)
+        self.part.process.says("link 0")
+
+    def restart_driver(self):
+        self.stand_in.end()
+        self.machine.start_driver()
+        self.stand_in = FsStandIn(self.machine)
+
+    def hold(self, ms=60000):
+        """A host that has frozen and holds."""
+        host = self.machine.host("freeze", f"hold={ms}", "thaw")
+        reply = host.reply("freeze")
+        check(reply["reply"] == "ok", f"FREEZE: {reply}")
+        return host
+
+    def back_up(self):
+        status, got = replies(self.machine.host("checkpoint=true"))
+        check(status == 0, f"a backup: {status} {got}")
+
+
+def replies(host):
+    status, got = host.wait()
+    return status, {r["op"]: r["reply"] for r in got}
+
+
+ALL = ["check", "prepare", "quiesce", "resume"]
+
+
+@case
+def a_backup_goes_through_all_callbacks():
+    guest = Guest()
+    guest.back_up()
+    check(guest.part.callbacks() == ALL, guest.part.callbacks())
+    line = next(s for s in guest.part.process.output().splitlines()
+                if s.startswith("quiesce"))
+    left, hold = (int(s.split("=")[1]) for s in line.split()[1:])
+    check(5000 < left <= 10000 and hold == 60000, line)
+    check(guest.part.close() == 0, "exit status")
+
+
+@case
+def a_loop_of_ones_own_does_as_well():
+    guest = Guest("poll", "name=front", "level=0")
+    for _ in range(3):
+        guest.back_up()
+    check(guest.part.callbacks() == ALL * 3, guest.part.callbacks())
+    guest.part.is_even(3)
+
+
+@case
+def a_refusal_reaches_the_administrator_and_is_resumed():
+    guest = Guest("name=till")
+    guest.part.order("refuse the till is open")
+    status, got = replies(guest.machine.host("check", "freeze", "thaw"))
+    check(status == 3 and got == {"check": "fail", "freeze": "fail",
+                                  "thaw": "ok"}, f"{status} {got}")
+    guest.machine.driver.says('till')
+    guest.machine.driver.says('refused: "the till is open"')
+    guest.part.order("now")
+    guest.back_up()
+    check(guest.part.callbacks() == ["check", "prepare"] + ALL,
+          guest.part.callbacks())
+
+
+@case
+def a_refused_quiesce_is_resumed():
+    guest = Guest()
+    guest.part.order("later")
+    host = guest.machine.host("freeze")
+    guest.part.until("prepare")
+    guest.part.order("yes")
+    guest.part.until("quiesce")
+    guest.part.order("no no room")
+    check(replies(host)[1] == {"freeze": "fail"}, "FREEZE is FAIL")
+    guest.machine.driver.says("no room")
+    guest.part.until("resume")
+    guest.part.is_even(1)
+
+
+@case
+def answers_come_from_another_thread():
+    guest = Guest("poll")
+    guest.part.order("later")
+    host = guest.machine.host("checkpoint=true")
+    for word in ("check", "prepare", "quiesce"):
+        guest.part.until(word)
+        guest.part.order("yes")
+    status, got = replies(host)
+    check(status == 0, f"{status} {got}")
+    guest.part.is_even(1)
+
+
+@case
+def a_late_answer_is_cancelled_and_resumed_after_it():
+    guest = Guest(quiesce=1)
+    guest.part.order("later")
+    host = guest.machine.host("freeze", "thaw")
+    guest.part.until("prepare")
+    guest.part.order("yes")
+    check(replies(host)[1]["freeze"] == "fail", "FREEZE is FAIL")
+    guest.part.until("cancel")
+    check(guest.part.count("resume") == 0, "resume waits for the answer")
+    guest.part.order("yes")
+    guest.part.until("resume")
+    guest.part.order("yes")
+    guest.part.order("now")
+    until(lambda: replies(guest.machine.host("thaw"))[1]["thaw"] == "ok",
+          "what was undone is over")
+    guest.back_up()
+    guest.part.is_even(2)
+
+
+@case
+def who_could_not_stay_quiesced_says_so():
+    guest = Guest()
+    host = guest.hold(2000)
+    guest.part.order("no disk full")
+    guest.part.until("resume")
+    check(replies(host)[1]["thaw"] == "fail", "THAW is FAIL")
+    guest.machine.driver.says("disk full")
+    guest.back_up()
+    guest.part.is_even(2)
+
+
+@case
+def a_driver_killed_at_each_step_is_found_again():
+    guest = Guest()
+    for step in ("check", "prepare", "quiesce", "hold", "resume"):
+        guest.part.order("later")
+        quiesced = guest.part.count("quiesce")
+        host = guest.machine.host(*(["check"] if step == "check" else
+                                    ["freeze", "thaw"] if step == "resume"
+                                    else ["freeze"]))
+        for word in ("check",) if step == "check" else ("prepare", "quiesce"):
+            seen = guest.part.count(word)
+            guest.part.until(word, max(seen, 1))
+            if word == step:
+                break
+            until(lambda w=word: guest.part.lines()[-1] == w, word)
+            guest.part.order("now" if word == "quiesce" else "later")
+            guest.part.order("yes")
+        if step in ("hold", "resume"):
+            host.reply("freeze")
+        links = guest.part.count("link")
+        guest.machine.driver.kill()
+        host.process.kill()
+        guest.part.until("link", links + 1)
+        guest.part.order("yes")
+        guest.part.order("now")
+        until(lambda n=quiesced: guest.part.count("resume") ==
+              guest.part.count("quiesce"), "it goes on")
+        guest.restart_driver()
+        guest.part.until("link", links + 2)
+        guest.back_up()
+    guest.part.is_even(guest.part.count("quiesce"))
+    check(guest.part.count("quiesce") == 8, guest.part.lines())
+
+
+@case
+def a_host_that_goes_silent_or_away_does_not_keep_it_quiesced():
+    guest = Guest(hold=1)
+    host = guest.hold()
+    guest.part.until("resume")
+    host.process.kill()
+    host.process.wait()
+    until(lambda: replies(guest.machine.host("complete"))[0] == 0, "idle")
+    host = guest.hold()
+    host.process.kill()
+    guest.part.until("resume", 2)
+    guest.part.is_even(2)
+
+
+@case
+def its_own_longest_hold_ends_it_and_the_backup_fails():
+    guest = Guest("hold=300")
+    host = guest.hold(2000)
+    guest.part.until("resume")
+    check(replies(host)[1]["thaw"] == "fail", "THAW is FAIL")
+    guest.machine.driver.says("the longest hold had passed")
+    guest.part.is_even(1)
+
+
+@case
+def a_driver_that_is_stopped_does_not_keep_it_quiesced():
+    for loop in ((), ("poll",)):
+        guest = Guest("hold=700", *loop)
+        host = guest.hold(2000)
+        guest.machine.driver.signal(signal.SIGSTOP)
+        guest.part.until("resume")
+        guest.machine.driver.signal(signal.SIGCONT)
+        check(replies(host)[1]["thaw"] == "fail", "THAW is FAIL")
+        guest.part.is_even(1)
+
+
+@case
+def a_child_is_refused_and_disturbs_nothing():
+    guest = Guest()
+    guest.part.order("fork")
+    guest.back_up()
+    host = guest.hold(1500)
+    guest.part.order("fork")
+    check(guest.part.process.output().count("child 0") == 2,
+          "all but close is EPERM in a child")
+    check(replies(host) == (0, {"freeze": "ok", "thaw": "ok"}), "it held")
+    links = guest.part.count("link")
+    guest.machine.driver.kill()
+    guest.part.until("link", links + 1)
+    guest.restart_driver()
+    guest.part.until("link", links + 2)
+    guest.back_up()
+    guest.part.is_even(3)
+
+
+@case
+def a_driver_without_extensions_does():
+    guest = Guest("plain")
+    check("link 0 extended=0" in guest.part.process.output(), "it is plain")
+    guest.back_up()
+    guest.part.process.says("quiesce left=8000 hold=60000")
+    guest.part.order("refuse no")
+    check(replies(guest.machine.host("freeze"))[1]["freeze"] == "fail",
+          "a refusal")
+    guest.part.order("now")
+    guest.part.until("resume", 2)
+    host = guest.hold()
+    guest.machine.driver.kill()
+    host.process.kill()
+    guest.part.until("resume", 3)
+    guest.restart_driver()
+    until(lambda: guest.part.process.output().count("link 0") == 2, "again")
+    guest.back_up()
+    check("prepare" not in guest.part.lines(), "there is no prepare")
+    guest.part.is_even(4)
+
+
+@case
+def closing_in_a_hold_resumes_and_the_host_hears_of_it():
+    guest = Guest()
+    host = guest.hold(1500)
+    check(guest.part.close() == 0, "exit status")
+    check(guest.part.lines()[-2:] == ["resume", "closed"], guest.part.lines())
+    check(replies(host)[1]["thaw"] == "fail", "THAW is FAIL")
+    guest.machine.driver.says("it left while at rest")
+
+
+@case
+def closing_while_an_answer_is_owed_resumes_too():
+    guest = Guest()
+    guest.part.order("later")
+    host = guest.machine.host("freeze")
+    guest.part.until("prepare")
+    guest.part.order("yes")
+    guest.part.until("quiesce")
+    check(guest.part.close() == 0, "exit status")
+    check(replies(host)[1]["freeze"] == "fail", "FREEZE is FAIL")
+    guest.part.is_even(1)
+
+
+@case
+def without_a_driver_it_waits_and_costs_nothing():
+    machine = Machine()
+    part = Part(machine.app_dev)
+    part.process.says("link 2")
+    time.sleep(2)
+    with open(f"/proc/{part.process.pid}/stat", encoding="ascii") as f:
+        ticks = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+    check(ticks <= 5, f"{ticks} ticks of CPU time")
+    machine.start_driver()
+    part.process.says("link 0")
+    check(part.close() == 0, "exit status")
+
+
+@case
+def what_no_waiting_mends_is_an_error_at_once():
+    guest = Guest()
+    device = guest.machine.app_dev
+    for options, error in ((["name="], 22), (["name=" + "x" * 32], 22),
+                           (["name=caf\u00e9"], 22), (["level=100"], 22)):
+        status, out, _ = hvtest.run([PART, device, *options])
+        check(status == 2 and out == f"open {error}\n", f"{options}: {out}")
+    os.chmod(guest.machine.dir, 0o755)
+    status, out, _ = hvtest.run(["setpriv", f"--reuid={NOBODY}",
+                                 f"--regid={NOBODY}", "--clear-groups", PART, device])
+    check(status == 2 and out == "open 13\n", out)
+
+
+def example(*argv, device=(), counts=True):
+    """Backups that an example takes part in, with a copy taken in the hold."""
+    machine = Machine()
+    machine.start_driver()
+    FsStandIn(machine)
+    path = tempfile.mktemp(prefix="ledger.", dir="/run")
+    part = Process([*argv, path, machine.app_dev, *device])
+    until(lambda: replies(machine.host("checkpoint=true"))[0] == 0 and
+          "goes on" in part.output(), "it takes part")
+    status, got = replies(machine.host(
+        "freeze", "hold=300", f"snapshot=cp {path} {path}.copy", "thaw"))
+    check(status == 0, f"{status} {got}")
+    until(lambda: part.output().count("goes on") >= 2, "it goes on")
+    if not counts:
+        return
+    with open(path + ".copy", encoding="ascii") as f:
+        lines = len(f.read().splitlines())
+    said = [s for s in part.output().splitlines() if "at rest" in s]
+    check(said[-1] == f"at rest with {lines} lines", f"{lines}, {said}")
+    size = os.stat(path).st_size
+    until(lambda: os.stat(path).st_size > size, "it writes again")
+    check(part.end() == 0, "exit status")
+
+
+@case
+def the_example_in_c_takes_part():
+    example(f"{BUILD}/tests/participant")
+
+
+@case
+def the_example_of_the_manual_page_takes_part():
+    example(f"{BUILD}/tests/libhv_vss_example", counts=False)
+
+
+@case
+def the_example_in_python_takes_part():
+    library = f"{BUILD}/lib/libhv_vss.so.1"
+    with open(library, "rb") as f:
+        text = f.read()
+    if b"__asan_init" in text or b"__tsan_init" in text:
+        hvtest.skip("python cannot load a library with sanitizers")
+    example("/usr/bin/python3", f"{BUILD}/tests/participant.py",
+            device=[library])
+
+
+hvtest.main()
