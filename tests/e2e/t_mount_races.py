@@ -192,9 +192,9 @@ def in_a_storm_of_mounts_nothing_stays_frozen_and_nothing_beneath_freezes():
     print(f"# seed {seed}", flush=True)
     for point in (SUB, "/srv"):
         umount(point)
-    pid = storm(seed, 20)
+    pid = storm(seed, 9)
     writer = hvtest.Writer("/mnt/a")
-    end, replies = time.monotonic() + 18, {"ok": 0, "fail": 0, "none": 0}
+    end, replies = time.monotonic() + 8, {"ok": 0, "fail": 0, "none": 0}
     while time.monotonic() < end:
         host = m.host("freeze", "hold=20", "thaw")
         reply = host.reply("freeze")["reply"]
@@ -204,7 +204,7 @@ def in_a_storm_of_mounts_nothing_stays_frozen_and_nothing_beneath_freezes():
     os.waitpid(pid, 0)
     print(f"# {replies}", flush=True)
     check(replies["none"] == 0, "every freeze is answered")
-    check(replies["ok"] >= 10, "most succeed")
+    check(replies["ok"] >= 5, f"they do not all fail: {replies}")
     as_it_was()
     for point in ("/mnt/a", SUB, OTHER):
         hvtest.Writer(point).stop()

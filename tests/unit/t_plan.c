@@ -509,6 +509,13 @@ rules_of_types_and_of_mounts_decide(void **state)
 }
 
 static void
+multipath_disks_and_arrays_with_images_in_them_are_seen_through(void **state)
+{
+	(void)state;
+	try("multipath");
+}
+
+static void
 what_is_mounted_in_other_namespaces_only_is_frozen_there(void **state)
 {
 	(void)state;
@@ -570,6 +577,8 @@ main(void)
 		cmocka_unit_test(
 		    a_missing_mount_table_is_an_error_with_its_path),
 		cmocka_unit_test(rules_of_types_and_of_mounts_decide),
+		cmocka_unit_test(
+		    multipath_disks_and_arrays_with_images_in_them_are_seen_through),
 		cmocka_unit_test(
 		    what_is_mounted_in_other_namespaces_only_is_frozen_there),
 		cmocka_unit_test(a_plan_may_be_empty_if_that_is_allowed),
