@@ -9,8 +9,10 @@ two a note says why there is none.  Everything else is for the reader."""
 
 import json
 import os
+import re
 import subprocess
 import sys
+import threading
 import time
 
 import hvtest
@@ -208,6 +210,52 @@ def checkpoints(case, rounds, dirty, rates, bound_s=BOUND_S, demo=None):
         p.stop()
 
 
+def called_by_freeze(pid):
+    """What FIFREEZE is busy with, by the kernel stacks of a process."""
+    for task in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/stack" % (pid, task),
+                  encoding="ascii") as f:
+            frames = re.findall(r"\] (\w+)", f.read())
+        for callee, caller in zip(frames, frames[1:]):
+            if caller.startswith("freeze_super"):
+                yield callee
+
+
+class Stacks(threading.Thread):
+    """Looks a thousand times a second."""
+
+    def __init__(self, who):
+        super().__init__(daemon=True)
+        self.who, self.seen, self.over = who, {}, False
+        self.start()
+
+    def run(self):
+        while not self.over:
+            for pid in self.who.pids():
+                try:
+                    for callee in called_by_freeze(pid):
+                        self.seen[callee] = self.seen.get(callee, 0) + 1
+                except OSError:
+                    pass  # ended meanwhile
+            time.sleep(0.001)
+
+
+def where(case, rounds):
+    """Where the freeze of clean file systems spends its time."""
+    who = HvVss()
+    bench_who.everybody()
+    who.start()
+    stacks = Stacks(who)
+    for _ in range(rounds):
+        one(case, who, 0, [SLOW_MIB_S], BOUND_S)
+    stacks.over = True
+    stacks.join()
+    who.stop()
+    for callee, n in sorted(stacks.seen.items(), key=lambda x: -x[1]):
+        sample(case, who.name, "in_%s_percent" % callee,
+               100 * n / sum(stacks.seen.values()))
+
+
 def pss_kib(pid):
     with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
         return next(int(x.split()[1]) for x in f if x.startswith("Pss:"))
@@ -293,6 +341,7 @@ KINDS = {
     "nested": lambda c, r: checkpoints(c, r, 0, [SLOW_MIB_S], NESTED_BOUND_S),
     "database": lambda c, r: checkpoints(c, r, ALL_DIRTY_MIB, [PACE_MIB_S],
                                          demo=DEMO[0]),
+    "where": where,
     "memory": memory,
     "apps": apps,
     "device": device,

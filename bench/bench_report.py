@@ -83,7 +83,7 @@ class Report:
                                figure(min(values)), figure(max(values)))
 
     def show(self):
-        line = "%-16s %-26s" + " %22s" * len(WHO)
+        line = "%-18s %-29s" + " %22s" * len(WHO)
         print("\nmedian (lowest-highest); %s, Linux %s" % (
             machine(), platform.release()))
         print(line % ("case", "metric", *WHO))
