@@ -198,7 +198,7 @@ host_packet(struct host *ho, uint64_t xactid, const uint8_t *pkt, uint32_t len)
 			return;
 	} else {
 		breach = reply_breach(hr, pkt, len, &im);
-		ok = im.im_status == VMBUS_ICMSG_S_OK;
+		ok = breach == NULL && im.im_status == VMBUS_ICMSG_S_OK;
 		if (breach == NULL && hr->hr_op == HOST_NEGOTIATE)
 			breach = reply_negotiate(ho, pkt, len, &ok);
 		if (breach == NULL) {
