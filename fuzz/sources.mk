@@ -3,7 +3,7 @@
 
 FUZZ_TESTS= fuzz_ring.t fuzz_icmsg.t fuzz_wire.t fuzz_worker.t fuzz_guard.t \
 	fuzz_conf.t fuzz_record.t fuzz_plan.t fuzz_link.t fuzz_utils.t \
-	fuzz_device.t
+	fuzz_device.t fuzz_engine.t fuzz_host.t
 UNIT_TESTS+= $(FUZZ_TESTS)
 fuzzers: $(FUZZ_TESTS)
 	@echo $(FUZZ_TESTS:.t=) >fuzzers
@@ -36,3 +36,7 @@ fuzz_utils.t: f_utils.o drv_link.o drv_emu.o emulink.a core.a common.a
 fuzz_device.t: f_device.o drv_log.o core.a common.a
 	$(FUZZ_LINK) -o $@ f_device.o drv_log.o common.a core.a common.a \
 	    $(FUZZ_MAIN) -lfuse3
+fuzz_engine.t: f_engine.o core.a common.a
+	$(FUZZ_LINK) -o $@ f_engine.o core.a common.a $(FUZZ_MAIN)
+fuzz_host.t: f_host.o core.a common.a
+	$(FUZZ_LINK) -o $@ f_host.o core.a common.a $(FUZZ_MAIN) -lfuse3
