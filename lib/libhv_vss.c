@@ -29,7 +29,7 @@
 /* How long to wait before the device is opened again: twice as long each time
  * until it has stayed open for a while. */
 #define RETRY_MIN_MS 100
-#define RETRY_MAX_MS 2000
+#define RETRY_MAX_MS 1000
 #define STAYED_MS    5000
 
 /* What FREEZE may still take after an application's part of it. */
