@@ -19,6 +19,7 @@
 
 #include "ctl.h"
 #include "ctl_dev.h"
+#include "lib_dev.h"
 
 #define RETRY_MS   500
 #define STACK_SIZE (256 * 1024)
@@ -27,9 +28,8 @@ struct dev {
 	const char *dv_path;
 	const struct hv_vss_hello *dv_hello;
 	int dv_sock;
-	int dv_fd;
+	struct lib_dev dv_dev;
 	uint32_t dv_gen;
-	bool dv_ext;
 };
 
 static void
@@ -38,7 +38,7 @@ tell(struct dev *dv, enum ctl_dev_kind kind, int error)
 	struct ctl_dev_event cd = { .cd_kind = kind,
 		.cd_error = error,
 		.cd_gen = dv->dv_gen,
-		.cd_ext = dv->dv_ext };
+		.cd_ext = dv->dv_dev.ld_ext };
 
 	(void)send(dv->dv_sock, &cd, sizeof(cd), MSG_NOSIGNAL);
 }
@@ -49,19 +49,17 @@ take(struct dev *dv)
 {
 	struct ctl_dev_event cd = { .cd_kind = CTL_DEV_NOTIFY,
 		.cd_gen = dv->dv_gen,
-		.cd_ext = dv->dv_ext };
-	struct hv_vss_time_left ht;
-	struct hv_vss_opt_msg msg;
+		.cd_ext = dv->dv_dev.ld_ext };
+	struct flow_note fn;
+	uint64_t hold_ms;
+	int error;
 
-	memset(&msg, 0, sizeof(msg));
-	if (ioctl(dv->dv_fd, IOCHVVSSREAD, &msg) != 0)
-		return (errno);
-	if (msg.status != VSS_SUCCESS)
-		return (0);
-	if (dv->dv_ext && ioctl(dv->dv_fd, IOCHVVSSTIMELEFT, &ht) == 0)
-		cd.cd_left_ms = ht.ht_left_ms;
-	cd.cd_op = msg.opt;
-	cd.cd_id = msg.msgid;
+	error = lib_dev_read(&dv->dv_dev, &fn);
+	if (error != 0 || fn.fn_op == HV_VSS_NONE)
+		return (error);
+	lib_dev_times(&dv->dv_dev, &cd.cd_left_ms, &hold_ms);
+	cd.cd_op = fn.fn_op;
+	cd.cd_id = fn.fn_id;
 	(void)send(dv->dv_sock, &cd, sizeof(cd), MSG_NOSIGNAL);
 	return (0);
 }
@@ -73,21 +71,14 @@ take(struct dev *dv)
 static int
 answer(struct dev *dv, const struct ctl_dev_answer *ca)
 {
-	struct hv_vss_opt_msg msg = {
-		.opt = ca->ca_op, .status = ca->ca_status, .msgid = ca->ca_id
-	};
-	struct hv_vss_reason hr;
+	struct flow_act fa = { .fa_op = ca->ca_op,
+		.fa_status = ca->ca_status,
+		.fa_id = ca->ca_id };
+	int error;
 
-	if (dv->dv_ext && ca->ca_reason[0] != '\0') {
-		memset(&hr, 0, sizeof(hr));
-		memcpy(hr.hr_text, ca->ca_reason, sizeof(hr.hr_text) - 1);
-		if (ioctl(dv->dv_fd, IOCHVVSSREASON, &hr) != 0 &&
-		    errno != EINVAL)
-			return (errno);
-	}
-	if (ioctl(dv->dv_fd, IOCHVVSSWRITE, &msg) != 0 && errno != EINVAL)
-		return (errno);
-	return (0);
+	memcpy(fa.fa_reason, ca->ca_reason, sizeof(fa.fa_reason));
+	error = lib_dev_write(&dv->dv_dev, &fa);
+	return (error == EINVAL ? 0 : error);
 }
 
 /* One record from the caller; -1 when the caller wants the thread to end. */
@@ -99,7 +90,7 @@ command(struct dev *dv)
 
 	if (recv(dv->dv_sock, &ca, sizeof(ca), 0) != (ssize_t)sizeof(ca))
 		return (-1);
-	if (dv->dv_fd < 0)
+	if (dv->dv_dev.ld_fd < 0)
 		return (0);
 	if (ca.ca_ping) {
 		/* READ is what every driver answers. */
@@ -116,7 +107,7 @@ static int
 serve(struct dev *dv)
 {
 	struct pollfd fds[2] = { { .fd = dv->dv_sock, .events = POLLIN },
-		{ .fd = dv->dv_fd, .events = POLLIN } };
+		{ .fd = dv->dv_dev.ld_fd, .events = POLLIN } };
 	int error;
 
 	for (;;) {
@@ -137,26 +128,6 @@ serve(struct dev *dv)
 	}
 }
 
-/* Opens the device and says HELLO, where the driver knows it. */
-static int
-begin(struct dev *dv)
-{
-	int error, fd;
-
-	fd = open(dv->dv_path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return (errno);
-	dv->dv_ext = ioctl(fd, IOCHVVSSHELLO, dv->dv_hello) == 0;
-	if (!dv->dv_ext && errno != ENOTTY) {
-		error = errno;
-		close(fd);
-		return (error);
-	}
-	dv->dv_fd = fd;
-	dv->dv_gen++;
-	return (0);
-}
-
 /* What no waiting mends. */
 static bool
 fatal(int error)
@@ -174,13 +145,13 @@ thread(void *arg)
 
 	pfd = (struct pollfd) { .fd = dv->dv_sock, .events = POLLIN };
 	while (error >= 0) {
-		error = begin(dv);
+		error = lib_dev_open(&dv->dv_dev, dv->dv_path, dv->dv_hello);
 		if (error == 0) {
 			said = 0;
+			dv->dv_gen++;
 			tell(dv, CTL_DEV_OPENED, 0);
 			error = serve(dv);
-			close(dv->dv_fd);
-			dv->dv_fd = -1;
+			lib_dev_close(&dv->dv_dev);
 			if (error > 0)
 				tell(dv, CTL_DEV_GONE, error);
 		} else if (fatal(error)) {
@@ -218,7 +189,7 @@ ctl_dev_start(const char *path, const struct hv_vss_hello *hello, int *sock)
 	*dv = (struct dev) { .dv_path = path,
 		.dv_hello = hello,
 		.dv_sock = pair[1],
-		.dv_fd = -1 };
+		.dv_dev = { .ld_fd = -1 } };
 	if (stack < (size_t)PTHREAD_STACK_MIN)
 		stack = (size_t)PTHREAD_STACK_MIN;
 	pthread_attr_init(&attr);

@@ -26,7 +26,7 @@ enum ctl_dev_kind {
 	CTL_DEV_FATAL,	 /* nor will it be: the thread has ended */
 	CTL_DEV_OPENED,
 	CTL_DEV_GONE,	/* it failed (cd_error): treat it as THAW */
-	CTL_DEV_NOTIFY, /* cd_op, cd_id, and with extensions the times */
+	CTL_DEV_NOTIFY, /* cd_op, cd_id and cd_left_ms */
 	CTL_DEV_PONG	/* the driver answers */
 };
 
@@ -37,7 +37,7 @@ struct ctl_dev_event {
 	bool cd_ext; /* the driver knows hv_vss_ext.h */
 	uint32_t cd_op;
 	uint64_t cd_id;
-	uint64_t cd_left_ms; /* of the limit that runs, if cd_ext */
+	uint64_t cd_left_ms; /* of the limit that runs */
 };
 
 struct ctl_dev_answer {

@@ -32,8 +32,6 @@
 #include "ctl_work.h"
 #include "report.h"
 
-/* For a driver that cannot say how much time is left. */
-#define PLAIN_LIMIT_MS 8000
 /* An answer must be with the driver this long before its limit. */
 #define MARGIN_MS     500
 #define THAW_LIMIT_MS 10000
@@ -116,8 +114,6 @@ limit_ms(const struct run *rn, const struct ctl_dev_event *cd)
 
 	if (cd->cd_op == HV_VSS_THAW)
 		limit = THAW_LIMIT_MS;
-	else if (!cd->cd_ext)
-		limit = PLAIN_LIMIT_MS;
 	else if (cd->cd_left_ms > MARGIN_MS)
 		limit = cd->cd_left_ms - MARGIN_MS;
 	else if (cd->cd_left_ms > 0)

@@ -7,6 +7,6 @@ CTL_LIB_OBJS= ctl_check.o ctl_run.o ctl_dev.o ctl_work.o ctl_clock.o
 PROGS+= $(OUT)/bin/hv_vssctl
 ctl.a: $(CTL_LIB_OBJS)
 	rm -f $@ && $(AR) rcs $@ $(CTL_LIB_OBJS)
-$(OUT)/bin/hv_vssctl: hv_vssctl.o ctl.a plan.a common.a
-	$(CC) $(LDFLAGS_ALL) -o $@ hv_vssctl.o ctl.a plan.a common.a \
+$(OUT)/bin/hv_vssctl: hv_vssctl.o ctl.a lib.a plan.a common.a
+	$(CC) $(LDFLAGS_ALL) -o $@ hv_vssctl.o ctl.a lib.a plan.a common.a \
 	    $(PLAN_LIBS) -pthread
