@@ -42,11 +42,13 @@ def stop(pid):
 
 class App:
     """An application, in a process of its own.  at is where it is held up:
-    (operation, "unread" or "read").  bend(device, opt, msgid) answers in its
-    place where it misbehaves."""
+    (operation, "unread" or "read").  There it does what bend says, if given,
+    before it goes on: bend(app, device, operation, msgid, tell), msgid None
+    if it was not read; true if that answered for it."""
 
     def __init__(self, path, at=None, bend=None):
         self.at = at
+        self._bend = bend
         self._seen = ""
         self._events, events = os.pipe()
         commands, self._commands = os.pipe()
@@ -54,49 +56,56 @@ class App:
         self.pid = os.fork()
         if self.pid == 0:
             frzlib.close_others(events, commands)
-            os.set_inheritable(events, False)
-            self._run(path, events, commands, bend)
+            self._commands = commands
+            self._run(path, events)
         os.close(events)
         os.close(commands)
         hvtest.after(self.end)
         until(lambda: "open" in self.told(), "an application")
 
-    def _run(self, path, events, commands, bend):
+    def _run(self, path, events):
         def tell(what):
             os.write(events, what.encode() + b"\n")
         try:
-            self._serve(path, tell, commands, bend)
+            self._serve(path, tell)
         except (OSError, hvtest.Failed):
             tell("error")
         finally:
             os._exit(0)
 
-    def _serve(self, path, tell, commands, bend):
+    def wait(self, tell):
+        """In the application: until it is told to go on."""
+        tell("held")
+        os.read(self._commands, 1)
+
+    def _meet(self, dev, opt, msgid, tell):
+        """At the step where it is held up or misbehaves."""
+        self.at = None
+        if self._bend:
+            return self._bend(self, dev, opt, msgid, tell)
+        self.wait(tell)
+        return False
+
+    def _serve(self, path, tell):
         dev = hvtest.Device(path)
-        if self.at or bend:
+        if self.at:
             fcntl.ioctl(dev.fd, HELLO, struct.pack("=32sII24x", b"patient",
                                                    50, 1))
         dev.poll(0)
         tell("open")
         expected = CHECK
-        held = self.at
         while True:
             p = dev.poll(3600)
             check(not p & (select.POLLERR | select.POLLHUP), "the device")
-            if held == (expected, "unread"):
-                held = None
-                tell("held")
-                os.read(commands, 1)
+            if self.at == (expected, "unread"):
+                self._meet(dev, expected, None, tell)
             opt, status, msgid = dev.read()
             if status != hvtest.SUCCESS:
                 continue
             tell(NAME[opt])
-            if held == (opt, "read"):
-                held = None
-                tell("held")
-                os.read(commands, 1)
             expected = NEXT[opt]
-            if not bend or not bend(dev, opt, msgid, tell):
+            if self.at != (opt, "read") or \
+                    not self._meet(dev, opt, msgid, tell):
                 dev.write(opt, hvtest.SUCCESS, msgid)
 
     def told(self):
