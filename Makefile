@@ -37,6 +37,11 @@ matrix: ## as root: every cell of who dies or stops, how, and when
 	@$(RUN) $(VARIANT) tests
 	@/usr/bin/python3 tests/run --variant $(VARIANT) --all $(TESTS)
 
+soak: ## as root: checkpoints with faults for SECS=600; what is held must not grow
+	@sh tools/setup check
+	@$(RUN) $(VARIANT) tests
+	@sh mk/soak.sh $(VARIANT) "$(SECS)" "$(SEED)"
+
 asan: ## the tests under AddressSanitizer and UBSan
 	@sh tools/setup check
 	@$(RUN) asan WERROR=-Werror tests
@@ -104,5 +109,5 @@ clean: ## remove what was built
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 12
 
-.PHONY: all check unit e2e matrix asan tsan sim model fuzz fuzz-cov cov \
+.PHONY: all check unit e2e matrix soak asan tsan sim model fuzz fuzz-cov cov \
 	lint format demo bench install dist clean help

@@ -81,7 +81,8 @@ def after(function, *args):
     _after.append((function, args))
 
 
-def _clean_up():
+def clean_up():
+    """Ends what the running case has started."""
     while _after:
         function, args = _after.pop()
         try:
@@ -103,7 +104,7 @@ def _run_case(number, function):
     if problem:
         for line in problem.splitlines() + outputs():
             print("# " + line)
-    _clean_up()
+    clean_up()
     print(f"{'not ok' if problem else 'ok'} {number} - {name}{directive}",
           flush=True)
     return problem is None
@@ -288,6 +289,12 @@ class Process:
             for s in scratch().values() if isolated() else ():
                 thaw(s.mount)
             self.popen.wait(20)
+
+    def forget(self):
+        """It has ended, and nobody will ask for its output."""
+        _processes.remove(self)
+        _after.remove((self._forget, ()))
+        self._out.close()
 
     def alive(self):
         return self.popen.poll() is None
