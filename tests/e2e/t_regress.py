@@ -27,4 +27,9 @@ def a_guard_that_stood_was_waited_for_without_end():
     Cell("guard", signal.SIGSTOP, "thawing").run()
 
 
+@case
+def two_children_that_thaw_the_same_were_taken_for_somebody_else():
+    Cell("worker+guard", signal.SIGSEGV, "thawing").run()
+
+
 hvtest.main()
