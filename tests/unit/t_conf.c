@@ -16,6 +16,13 @@
 
 static char t_err[CONF_ERR_MAX];
 
+static void
+t_fresh(struct conf *cf)
+{
+	conf_free(cf);
+	conf_default(cf);
+}
+
 static int
 t_set(struct conf *cf, const char *arg)
 {
@@ -34,10 +41,10 @@ static void
 the_defaults_are_those_of_the_engine(void **state)
 {
 	struct vss_engine_conf ec;
-	struct conf cf;
+	static struct conf cf;
 
 	(void)state;
-	conf_default(&cf);
+	t_fresh(&cf);
 	assert_int_equal(t_check(&cf), 0);
 	conf_engine(&cf, &ec);
 	assert_int_equal(ec.ec_check_ns, 10 * VSS_NS_PER_S);
@@ -62,13 +69,13 @@ every_limit_is_taken_by_its_own_name(void **state)
 		"prepare", "quiesce", "fs", "hold", "thaw", "thaw_fs",
 		"level" };
 	char arg[32];
-	struct conf cf;
+	static struct conf cf;
 	int i, j;
 
 	(void)state;
 	for (i = 0; i < CONF_NLIMITS; i++) {
 		assert_string_equal(conf_limit_name(i), names[i]);
-		conf_default(&cf);
+		t_fresh(&cf);
 		snprintf(arg, sizeof(arg), "%s=7.25", names[i]);
 		assert_int_equal(t_set(&cf, arg), 0);
 		for (j = 0; j < CONF_NLIMITS; j++)
@@ -84,11 +91,11 @@ seconds_have_up_to_three_decimals_and_bounds(void **state)
 		"hold=900.001", "hold=901", "hold=-1", "hold=+5", "hold=1e2",
 		"hold=5s", "hold=1.2345", "hold=.5", "hold=5.", "hold= 5",
 		"hold=1.2.3", "hold=99999999999999999999" };
-	struct conf cf;
+	static struct conf cf;
 	size_t i;
 
 	(void)state;
-	conf_default(&cf);
+	t_fresh(&cf);
 	assert_int_equal(t_set(&cf, "hold=1"), 0);
 	assert_int_equal(cf.cf_limit_ms[CONF_HOLD], 1000);
 	assert_int_equal(t_set(&cf, "hold=900.000"), 0);
@@ -106,10 +113,10 @@ seconds_have_up_to_three_decimals_and_bounds(void **state)
 static void
 a_short_freeze_shrinks_what_was_not_given(void **state)
 {
-	struct conf cf;
+	static struct conf cf;
 
 	(void)state;
-	conf_default(&cf);
+	t_fresh(&cf);
 	assert_int_equal(t_set(&cf, "freeze=5"), 0);
 	assert_int_equal(t_set(&cf, "hold=2"), 0);
 	assert_int_equal(t_set(&cf, "thaw=3"), 0);
@@ -130,12 +137,12 @@ prepare_is_freeze_less_20_s_or_half(void **state)
 	} cases[] = { { "freeze=900", 880000 }, { "freeze=30", 10000 },
 		{ "freeze=21", 1000 }, { "freeze=20.999", 10499 },
 		{ "freeze=1", 500 } };
-	struct conf cf;
+	static struct conf cf;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < VSS_NELEM(cases); i++) {
-		conf_default(&cf);
+		t_fresh(&cf);
 		assert_int_equal(t_set(&cf, cases[i].tc_freeze), 0);
 		assert_int_equal(t_check(&cf), 0);
 		assert_int_equal(
@@ -150,12 +157,12 @@ what_was_given_and_cannot_be_honoured_is_refused(void **state)
 		{ "freeze=5", "quiesce=5.001" }, { "freeze=5", "fs=10" },
 		{ "thaw=2", "thaw_fs=2.5" }, { "thaw=2", "level=3" },
 		{ "max_clients=8", "max_clients_per_uid=9" } };
-	struct conf cf;
+	static struct conf cf;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < VSS_NELEM(pairs); i++) {
-		conf_default(&cf);
+		t_fresh(&cf);
 		assert_int_equal(t_set(&cf, pairs[i][1]), 0);
 		assert_int_equal(t_set(&cf, pairs[i][0]), 0);
 		assert_int_equal(t_check(&cf), EINVAL);
@@ -164,7 +171,7 @@ what_was_given_and_cannot_be_honoured_is_refused(void **state)
 		    strncmp(t_err, pairs[i][1], strcspn(pairs[i][1], "=") + 1),
 		    0);
 	}
-	conf_default(&cf);
+	t_fresh(&cf);
 	assert_int_equal(t_set(&cf, "max_clients=8"), 0);
 	assert_int_equal(t_check(&cf), 0);
 	assert_int_equal(cf.cf_max_clients_per_uid, 8);
@@ -176,11 +183,11 @@ modes_and_owners_are_of_the_device_they_name(void **state)
 	static const char *const bad[] = { "fs_mode=", "fs_mode=0770",
 		"fs_mode=99", "app_mode=4666", "app_mode=06600",
 		"fs_owner=no such user", "app_group=", "fs_owner=4294967295" };
-	struct conf cf;
+	static struct conf cf;
 	size_t i;
 
 	(void)state;
-	conf_default(&cf);
+	t_fresh(&cf);
 	assert_int_equal(cf.cf_fs.cn_mode, 0600);
 	assert_int_equal(cf.cf_app.cn_mode, 0660);
 	assert_int_equal(t_set(&cf, "fs_mode=0640"), 0);
@@ -205,11 +212,11 @@ words_numbers_and_paths_are_checked(void **state)
 		"max_clients=0", "max_clients=1025", "max_clients_per_uid=x",
 		"trace=trace.json", "trace=", "run_dir=", "freezer=bin/f",
 		"exclude=", "nonsense=1", "hold", "=1", "" };
-	struct conf cf;
+	static struct conf cf;
 	size_t i;
 
 	(void)state;
-	conf_default(&cf);
+	t_fresh(&cf);
 	assert_int_equal(t_set(&cf, "apps=besteffort"), 0);
 	assert_int_equal(t_set(&cf, "policy=strict"), 0);
 	assert_int_equal(t_set(&cf, "max_clients=1024"), 0);
@@ -232,11 +239,11 @@ words_numbers_and_paths_are_checked(void **state)
 static void
 exclude_may_be_given_many_times_but_not_endlessly(void **state)
 {
-	struct conf cf;
+	static struct conf cf;
 	unsigned i;
 
 	(void)state;
-	conf_default(&cf);
+	t_fresh(&cf);
 	for (i = 0; i < CONF_EXCLUDE_MAX; i++)
 		assert_int_equal(t_set(&cf, "exclude=/mnt/*"), 0);
 	assert_int_equal(cf.cf_nexclude, CONF_EXCLUDE_MAX);
@@ -251,10 +258,10 @@ rules_have_a_name_and_an_action(void **state)
 		"type.vfat=", "type.vfat=frozen", "mount.=ignore",
 		"mount.srv=ignore", "mount./srv=yes", "mount./srv", "type=sync",
 		"mount=/srv" };
-	struct conf cf;
+	static struct conf cf;
 
 	(void)state;
-	conf_default(&cf);
+	t_fresh(&cf);
 	assert_int_equal(t_set(&cf, "type.fuse.sshfs=veto"), 0);
 	assert_int_equal(t_set(&cf, "mount./a=b*=ignore"), 0);
 	for (size_t i = 0; i < VSS_NELEM(bad); i++)
@@ -278,10 +285,10 @@ an_unknown_key_is_told_its_nearest(void **state)
 	static const char *const pairs[][2] = { { "hodl=2", "hold" },
 		{ "exlude=/x", "exclude" }, { "thread=2", "threads" } };
 	char want[64];
-	struct conf cf;
+	static struct conf cf;
 
 	(void)state;
-	conf_default(&cf);
+	t_fresh(&cf);
 	for (size_t i = 0; i < 3; i++) {
 		assert_int_equal(t_set(&cf, pairs[i][0]), EINVAL);
 		snprintf(want, sizeof(want), "the nearest is %s", pairs[i][1]);
@@ -299,10 +306,10 @@ policy_has_words_and_a_number_of_threads(void **state)
 	static const char *const bad[] = { "namespaces=on", "empty=yes",
 		"rcu_expedited=1", "threads=0", "threads=33", "exclude=srv",
 		"exclude=\"/srv\"" };
-	struct conf cf;
+	static struct conf cf;
 
 	(void)state;
-	conf_default(&cf);
+	t_fresh(&cf);
 	assert_int_equal(cf.cf_namespaces, CONF_NS_VETO);
 	assert_int_equal(cf.cf_threads, 32);
 	assert_false(cf.cf_empty);

@@ -200,8 +200,9 @@ the_example_is_the_defaults(void **state)
 	cf.cf_max_per_uid_set = false;
 	cf.cf_file = NULL;
 	cf.cf_run_dir = df.cf_run_dir;
-	cf.cf_texts = NULL;
+	df.cf_texts = cf.cf_texts;
 	assert_memory_equal(&cf, &df, sizeof(cf));
+	conf_free(&cf);
 }
 
 static int
