@@ -29,6 +29,7 @@
 #include <limits.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,8 +83,8 @@ frz_test_find(const char *mountinfo, uint64_t mnt_id)
 }
 
 /*
- * The superblock's device (a btrfs subvolume's st_dev is another), by any
- * process's mounts: ids are the same for all.
+ * The superblock's device by any process's mounts (ids are the same for all),
+ * for btrfs, whose st_dev is another.
  */
 static dev_t
 frz_test_dev(uint64_t mnt_id)
@@ -104,19 +105,26 @@ frz_test_dev(uint64_t mnt_id)
 	return (dev);
 }
 
+static bool
+frz_test_listed(dev_t dev)
+{
+	for (unsigned i = 0; i < frz_test_ndevs; i++)
+		if (dev == frz_test_devs[i])
+			return (true);
+	return (false);
+}
+
 int
 frz_fs_allowed(int fd)
 {
 	struct statx sx;
-	dev_t dev;
-	unsigned i;
 
 	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &sx) == -1)
 		return (errno);
-	dev = frz_test_dev(sx.stx_mnt_id);
-	for (i = 0; i < frz_test_ndevs; i++)
-		if (dev == frz_test_devs[i])
-			return (0);
+	/* It may have been torn away meanwhile: its own word comes first. */
+	if (frz_test_listed(makedev(sx.stx_dev_major, sx.stx_dev_minor)) ||
+	    frz_test_listed(frz_test_dev(sx.stx_mnt_id)))
+		return (0);
 	return (EPERM);
 }
 
