@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frz_proto.h"
 #include "fs.h"
 #include "fs_table.h"
 #include "fs_types.h"
@@ -98,6 +99,7 @@ plan_policy_set(struct plan_policy *pp, const struct conf *cf)
 	pp->pp_rules = cf->cf_rules;
 	pp->pp_nrules = cf->cf_nrules;
 	pp->pp_namespaces = cf->cf_namespaces;
+	pp->pp_most = FRZ_FS_MAX;
 }
 
 /*
@@ -560,6 +562,8 @@ static void
 set_veto(struct making *mk, struct plan *pn)
 {
 	const struct plan_line *pl = pn->pn_lines;
+	size_t ours = pn->pn_count[PLAN_FREEZE] + pn->pn_count[PLAN_SYNC];
+	unsigned int most = mk->mk_policy->pp_most;
 	const char *disk;
 
 	if (pn->pn_count[PLAN_VETO] > 0) {
@@ -568,9 +572,15 @@ set_veto(struct making *mk, struct plan *pn)
 		pn->pn_veto = text(mk, "%s: %s", pl->pl_point, pl->pl_reason);
 		return;
 	}
+	if (most != 0 && ours > most) {
+		pn->pn_veto = text(mk,
+		    "%zu file systems to freeze or flush, and %u at most can "
+		    "be; leave some out with exclude=GLOB",
+		    ours, most);
+		return;
+	}
 	disk = left_out(mk);
-	if (pn->pn_count[PLAN_FREEZE] + pn->pn_count[PLAN_SYNC] == 0 &&
-	    disk != NULL && !mk->mk_policy->pp_empty)
+	if (ours == 0 && disk != NULL && !mk->mk_policy->pp_empty)
 		pn->pn_veto = text(mk,
 		    "nothing to freeze, though %s is a writable disk; look "
 		    "whether excludes, or the service's own view of the mounts, "

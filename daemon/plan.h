@@ -72,6 +72,7 @@ struct plan_policy {
 	const struct conf_rule *pp_rules; /* the last that matches counts */
 	unsigned int pp_nrules;
 	enum conf_namespaces pp_namespaces;
+	unsigned int pp_most; /* file systems that can be frozen, 0: any */
 	/*
 	 * Where proc and sys are found, for tests: NULL is the running system,
 	 * otherwise a directory with recorded ones.

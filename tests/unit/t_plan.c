@@ -525,6 +525,27 @@ what_is_mounted_in_other_namespaces_only_is_frozen_there(void **state)
 }
 
 static void
+more_file_systems_than_can_be_frozen_are_refused(void **state)
+{
+	struct machine ma = { .ma_nlines = 0 };
+	char err[256] = "";
+	struct plan pn;
+
+	(void)state;
+	load(&ma, "lvm");
+	ma.ma_policy.pp_most = 4;
+	assert_int_equal(plan_make(&pn, &ma.ma_policy, err, sizeof(err)), 0);
+	assert_null(pn.pn_veto);
+	plan_free(&pn);
+	ma.ma_policy.pp_most = 3;
+	assert_int_equal(plan_make(&pn, &ma.ma_policy, err, sizeof(err)), 0);
+	assert_non_null(
+	    strstr(pn.pn_veto, "4 file systems to freeze or flush"));
+	plan_free(&pn);
+	unload(&ma);
+}
+
+static void
 a_plan_may_be_empty_if_that_is_allowed(void **state)
 {
 	(void)state;
@@ -581,6 +602,8 @@ main(void)
 		    multipath_disks_and_arrays_with_images_in_them_are_seen_through),
 		cmocka_unit_test(
 		    what_is_mounted_in_other_namespaces_only_is_frozen_there),
+		cmocka_unit_test(
+		    more_file_systems_than_can_be_frozen_are_refused),
 		cmocka_unit_test(a_plan_may_be_empty_if_that_is_allowed),
 		cmocka_unit_test(
 		    every_remedy_that_a_veto_names_allows_the_backup),
