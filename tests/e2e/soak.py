@@ -18,7 +18,7 @@ import time
 import frzlib
 import guest
 import hvtest
-from hvtest import FAIL, FREEZE, SUCCESS, check, until
+from hvtest import FAIL, SUCCESS, check, until
 
 MOUNTS = ["/mnt/ext4", "/mnt/xfs"]
 LIMITS = {"check": "2", "freeze": "6", "prepare": "2", "quiesce": "1",
