@@ -313,7 +313,6 @@ expire_stage(struct vss_engine *e)
 	e->e_stage_ns = VSS_ENGINE_NEVER;
 	down = e->e_state == VSS_ENGINE_APPS_CHECKING ||
 	    e->e_state == VSS_ENGINE_APPS_QUIESCING;
-	vss_action_why(e, VSS_ENGINE_CAUSE_SILENT, vss_action_first_awaited(e));
 	if (down)
 		count_silent(e);
 	/* Silence in PREPARE is nothing that counts, for an application. */

@@ -298,6 +298,17 @@ def the_workers_lease_thaws_when_nobody_speaks():
 
 
 @case
+def the_daemons_end_is_no_matter_of_leases():
+    w = writers(PLAIN)
+    f = frzlib.Freezer(PLAIN)
+    check(f.freeze(60)["errno"] == 0, "freeze")
+    strike(f, ["worker", "daemon"], signal.SIGSTOP)
+    writable_within(w, 2, "the daemon's end, with the worker stopped")
+    strike(f, ["worker"], signal.SIGCONT)
+    writable_within(w, 1, "SIGCONT")
+
+
+@case
 def a_guard_that_reads_released_late_thaws_nothing():
     f = frzlib.Freezer(PLAIN)
     check(f.freeze(LEASE)["errno"] == 0, "freeze")

@@ -377,7 +377,48 @@ limits_that_cannot_be_honoured_are_refused(void **state)
 	vss_engine_conf_default(&conf);
 	conf.ec_max_clients = VSS_ENGINE_MAX_CLIENTS + 1;
 	assert_int_equal(vss_engine_init(&eng, &conf, clients, &trace), EINVAL);
+	conf.ec_max_clients = 0;
+	assert_int_equal(vss_engine_init(&eng, &conf, clients, &trace), EINVAL);
 	vss_engine_conf_default(&conf);
+	conf.ec_max_per_uid = 0;
+	assert_int_equal(vss_engine_init(&eng, &conf, clients, &trace), EINVAL);
+	vss_engine_conf_default(&conf);
+}
+
+static void
+a_limit_may_be_as_long_as_what_it_is_part_of(void **state)
+{
+	(void)state;
+	conf.ec_check_ns = conf.ec_hold_ns = conf.ec_level_ns = 900 * S;
+	conf.ec_freeze_ns = conf.ec_prepare_ns = 900 * S;
+	conf.ec_quiesce_ns = conf.ec_fs_ns = 900 * S;
+	conf.ec_thaw_ns = conf.ec_thaw_fs_ns = 900 * S;
+	conf.ec_max_clients = VSS_ENGINE_MAX_CLIENTS;
+	conf.ec_max_per_uid = 1;
+	assert_int_equal(vss_engine_init(&eng, &conf, clients, &trace), 0);
+	conf.ec_hold_ns++;
+	assert_int_equal(vss_engine_init(&eng, &conf, clients, &trace), EINVAL);
+	vss_engine_conf_default(&conf);
+}
+
+static void
+defaults_are_those_of_the_manual(void **state)
+{
+	(void)state;
+	memset(&conf, 0xff, sizeof(conf));
+	vss_engine_conf_default(&conf);
+	assert_int_equal(conf.ec_check_ns, 10 * S);
+	assert_int_equal(conf.ec_freeze_ns, 120 * S);
+	assert_int_equal(conf.ec_prepare_ns, 100 * S);
+	assert_int_equal(conf.ec_quiesce_ns, 10 * S);
+	assert_int_equal(conf.ec_fs_ns, 10 * S);
+	assert_int_equal(conf.ec_hold_ns, 60 * S);
+	assert_int_equal(conf.ec_thaw_ns, 10 * S);
+	assert_int_equal(conf.ec_thaw_fs_ns, 5 * S);
+	assert_int_equal(conf.ec_level_ns, 1 * S);
+	assert_int_equal(conf.ec_max_clients, 64);
+	assert_int_equal(conf.ec_max_per_uid, 16);
+	assert_false(conf.ec_besteffort || conf.ec_later_versions);
 }
 
 static void
@@ -441,6 +482,8 @@ main(void)
 		T(hello_refuses_bad_names_and_levels),
 		T(who_is_notified_is_woken_once),
 		T(limits_that_cannot_be_honoured_are_refused),
+		T(a_limit_may_be_as_long_as_what_it_is_part_of),
+		T(defaults_are_those_of_the_manual),
 		T(status_says_frozen_from_the_first_freeze_to_idle),
 		T(names_are_known_and_others_unknown),
 	};

@@ -330,6 +330,7 @@ the_host_refuses_answers_that_are_none(void **state)
 		{ 28, 2, EBADMSG },    /* two framework versions */
 		{ 30, 0, EBADMSG },    /* no message version, but a framework */
 		{ 4, 27, EBADMSG },    /* counts outside the pipe message */
+		{ 18, 21, EBADMSG },   /* body one byte larger than the rest */
 	};
 	struct vmbus_icmsg_agreed agreed;
 	uint8_t pkt[48];
@@ -346,6 +347,84 @@ the_host_refuses_answers_that_are_none(void **state)
 	memcpy(pkt, dump_negotiate_tight + DUMP_PAYLOAD, 48);
 	assert_int_equal(vmbus_icmsg_answer(pkt, 27, &agreed), EBADMSG);
 	assert_int_equal(vmbus_icmsg_answer(pkt, 35, &agreed), EBADMSG);
+	/* Counts of 0 and nothing behind them: it knows no version of ours. */
+	vmbus_icmsg_put16(pkt + VMBUS_ICMSG_O_SIZE, 8);
+	vmbus_icmsg_put32(pkt + 28, 0);
+	assert_int_equal(vmbus_icmsg_answer(pkt, 36, &agreed), ENOTSUP);
+}
+
+static void
+an_offer_may_fill_a_packet_and_no_more(void **state)
+{
+	static struct vmbus_icmsg_version many[VMBUS_ICMSG_PKT_MAX / 4];
+	static uint8_t pkt[VMBUS_ICMSG_PKT_MAX + 4];
+	struct vmbus_icmsg_versions v = { many, many, 1, 0 };
+
+	(void)state;
+	v.ivs_nmessage = (VMBUS_ICMSG_PKT_MAX - 36) / 4 - 1;
+	assert_int_equal(
+	    vmbus_icmsg_offer(pkt, sizeof(pkt), &v), VMBUS_ICMSG_PKT_MAX);
+	assert_int_equal(
+	    vmbus_icmsg_offer(pkt, VMBUS_ICMSG_PKT_MAX - 1, &v), 0);
+	v.ivs_nmessage++;
+	assert_int_equal(vmbus_icmsg_offer(pkt, sizeof(pkt), &v), 0);
+}
+
+static void
+every_field_of_the_headers_is_carried(void **state)
+{
+	static const struct vmbus_icmsg want = {
+		.im_pipe_type = 0x01020304,
+		.im_pipe_size = 0x0506,
+		.im_framework = { 7, 8 },
+		.im_type = 9,
+		.im_version = { 10, 11 },
+		.im_size = 12,
+		.im_status = 0x0d0e0f10,
+		.im_xid = 17,
+		.im_flags = 18,
+		.im_len = VMBUS_ICMSG_HDRS_LEN,
+	};
+	struct vmbus_icmsg im;
+	uint8_t pkt[VMBUS_ICMSG_HDRS_LEN];
+
+	(void)state;
+	vmbus_icmsg_encode(pkt, &want);
+	memset(&im, 0, sizeof(im));
+	assert_int_equal(vmbus_icmsg_decode(pkt, sizeof(pkt), &im), 0);
+	assert_memory_equal(&im, &want, sizeof(im));
+}
+
+/* The neighbours of both lists would match if they were looked at. */
+static void
+neither_list_of_versions_is_read_beyond_its_end(void **state)
+{
+	static const struct vmbus_icmsg_version fw[] = { { 1, 0 }, { 3, 0 } };
+	static const struct vmbus_icmsg_version ms[] = { { 5, 0 } };
+	struct vmbus_icmsg_versions few = { fw, ms, 1, 1 };
+	struct vmbus_icmsg_agreed agreed;
+	uint8_t *pkt;
+
+	(void)state;
+	/* Ours has one framework, and behind it the one that is offered. */
+	pkt = negotiate(1, 1, 44);
+	vmbus_icmsg_put16(pkt + 36, 3);
+	vmbus_icmsg_put16(pkt + 38, 0);
+	vmbus_icmsg_put16(pkt + 40, 5);
+	vmbus_icmsg_put16(pkt + 42, 0);
+	assert_int_equal(vmbus_icmsg_negotiate(pkt, 44, &few, &agreed), 0);
+	assert_int_equal(vmbus_icmsg_get16(pkt + 28), 0);
+	free(pkt);
+	/* It offers no framework of ours, and behind it such a message. */
+	pkt = negotiate(1, 1, 44);
+	vmbus_icmsg_put16(pkt + 36, 9);
+	vmbus_icmsg_put16(pkt + 38, 0);
+	vmbus_icmsg_put16(pkt + 40, 1);
+	vmbus_icmsg_put16(pkt + 42, 0);
+	few.ivs_message = fw;
+	assert_int_equal(vmbus_icmsg_negotiate(pkt, 44, &few, &agreed), 0);
+	assert_int_equal(vmbus_icmsg_get16(pkt + 28), 0);
+	free(pkt);
 }
 
 int
@@ -372,6 +451,10 @@ main(void)
 		cmocka_unit_test(
 		    what_is_not_a_whole_negotiate_is_left_untouched),
 		cmocka_unit_test(the_host_refuses_answers_that_are_none),
+		cmocka_unit_test(an_offer_may_fill_a_packet_and_no_more),
+		cmocka_unit_test(every_field_of_the_headers_is_carried),
+		cmocka_unit_test(
+		    neither_list_of_versions_is_read_beyond_its_end),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

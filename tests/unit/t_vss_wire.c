@@ -195,6 +195,7 @@ more_luns_than_260_are_refused(void **state)
 	assert_int_equal(
 	    decode_counted(VSS_WIRE_FREEZE, 6260, 261, &wr), EINVAL);
 	assert_int_equal(wr.wr_op, VSS_WIRE_FREEZE);
+	assert_int_equal(wr.wr_form, VSS_WIRE_SHORT);
 	assert_int_equal(wr.wr_nluns, 0);
 	assert_int_equal(
 	    decode_counted(VSS_WIRE_FREEZE, 12500, UINT32_MAX, &wr), EINVAL);
@@ -247,6 +248,70 @@ a_body_that_claims_more_than_is_there_is_refused(void **state)
 	vmbus_icmsg_put32(pkt + VMBUS_ICMSG_O_PIPE_SIZE, 39);
 	assert_int_equal(decode(pkt, 48, &wr), EINVAL);
 	free(pkt);
+}
+
+static void
+flags_are_decoded_and_none_are_left_of_what_is_refused(void **state)
+{
+	struct vss_wire_request wr;
+	struct vmbus_icmsg im;
+	uint8_t pkt[VMBUS_ICMSG_O_BODY + 20];
+
+	(void)state;
+	memset(pkt, 0, sizeof(pkt));
+	vmbus_icmsg_put32(
+	    pkt + VMBUS_ICMSG_O_PIPE_SIZE, sizeof(pkt) - VMBUS_ICMSG_PIPE_LEN);
+	vmbus_icmsg_put16(pkt + VMBUS_ICMSG_O_SIZE, 20);
+	vss_wire_put_flags(pkt, 0x12345678);
+	pkt[28] = VSS_WIRE_FREEZE;
+	assert_int_equal(vmbus_icmsg_decode(pkt, sizeof(pkt), &im), 0);
+	assert_int_equal(vss_wire_decode(pkt, sizeof(pkt), &im, &wr), 0);
+	assert_int_equal(wr.wr_flags, 0x12345678);
+	assert_int_equal(wr.wr_form, VSS_WIRE_SHORT);
+	/* A list is claimed that this length cannot hold. */
+	vmbus_icmsg_put32(pkt + 44, 1);
+	assert_int_equal(vss_wire_decode(pkt, sizeof(pkt), &im, &wr), EINVAL);
+	assert_int_equal(wr.wr_flags, 0);
+	assert_int_equal(wr.wr_form, VSS_WIRE_SHORT);
+	assert_int_equal(wr.wr_nluns, 0);
+}
+
+static void
+an_encoded_list_ends_where_its_count_says(void **state)
+{
+	static const struct vss_wire_lun luns[] = { { .wl_lun = 1 },
+		{ .wl_lun = 2 }, { .wl_lun = 3 }, { .wl_lun = 4 } };
+	static uint8_t pkt[VMBUS_ICMSG_PKT_MAX];
+	struct vss_wire_request wr = { .wr_op = VSS_WIRE_FREEZE };
+	struct vss_wire_lun wl;
+	uint32_t i, len;
+
+	(void)state;
+	wr.wr_flags = 5;
+	len = vss_wire_encode(pkt, sizeof(pkt), &agreed, &wr, NULL);
+	assert_int_equal(len, VSS_WIRE_MIN_LEN);
+	assert_int_equal(vss_wire_get_flags(pkt), 5);
+
+	wr.wr_nluns = 1;
+	wr.wr_form = VSS_WIRE_MESSAGE2;
+	memset(pkt, 0xaa, sizeof(pkt));
+	len = vss_wire_encode(pkt, sizeof(pkt), &agreed, &wr, luns);
+	assert_int_equal(len, VMBUS_ICMSG_O_BODY + VSS_WIRE_MESSAGE2_BODY);
+	vss_wire_lun(pkt, 0, &wl);
+	assert_int_equal(wl.wl_lun, 1);
+	vss_wire_lun(pkt, 1, &wl);
+	assert_int_equal(wl.wl_lun, 0);
+	for (i = len; i < sizeof(pkt); i++)
+		assert_int_equal(pkt[i], 0xaa);
+
+	wr.wr_form = VSS_WIRE_MESSAGE2EX;
+	(void)vss_wire_encode(pkt, sizeof(pkt), &agreed, &wr, luns);
+	vss_wire_lun(pkt, 1, &wl);
+	assert_int_equal(wl.wl_lun, 0);
+	vss_wire_shadow_lun(pkt, 0, &wl);
+	assert_int_equal(wl.wl_lun, 2);
+	vss_wire_shadow_lun(pkt, 1, &wl);
+	assert_int_equal(wl.wl_lun, 0);
 }
 
 static void
@@ -334,6 +399,9 @@ main(void)
 		cmocka_unit_test(a_list_is_refused_in_a_length_that_holds_none),
 		cmocka_unit_test(
 		    a_body_that_claims_more_than_is_there_is_refused),
+		cmocka_unit_test(
+		    flags_are_decoded_and_none_are_left_of_what_is_refused),
+		cmocka_unit_test(an_encoded_list_ends_where_its_count_says),
 		cmocka_unit_test(less_than_40_bytes_is_no_message),
 		cmocka_unit_test(
 		    every_length_and_operation_decodes_without_a_read_beyond),
