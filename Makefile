@@ -9,6 +9,7 @@ TESTS=
 CASE=
 SEED=
 N=
+PART= core
 T=
 SECS=
 RUN= MAKE="$(MAKE)" sh mk/run.sh
@@ -75,6 +76,10 @@ cov: ## line and branch coverage of the unit tests, with a floor for core
 	@$(RUN) cov unit-tests
 	@tools/cov build/cov
 
+mutants: ## break the sources on purpose; the tests must notice (PART=freezer)
+	@sh tools/setup check
+	@tests/mutants/mutants --part "$(PART)"
+
 lint: ## format, static analysis, house rules, manual pages
 	@sh tools/setup lint
 	@$(RUN) $(VARIANT) all
@@ -110,4 +115,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 12
 
 .PHONY: all check unit e2e matrix soak asan tsan sim model fuzz fuzz-cov cov \
-	lint format demo bench install dist clean help
+	mutants lint format demo bench install dist clean help

@@ -62,6 +62,8 @@ operations_without_work_are_ok_and_unknown_ones_not_supported(void **state)
 		assert_true(send_raw(pkt, len, &status));
 		assert_int_equal(
 		    status, op <= 7 ? 0 : VMBUS_ICMSG_S_NOT_SUPPORTED);
+		if (op > 7)
+			assert_cause(NOT_SUPPORTED);
 		assert_int_equal(vss_wire_get_flags(last_reply.ey_pkt),
 		    op == VSS_WIRE_GET_DM_INFO ? 0 : 0x77);
 		assert_int_equal(last_reply.ey_pkt[VMBUS_ICMSG_O_FLAGS], 5);
@@ -88,6 +90,30 @@ what_is_not_whole_is_dropped_and_counted(void **state)
 	vss_engine_status(&eng, &es);
 	assert_int_equal(es.es_dropped, n + 2);
 	assert_int_equal(es.es_requests, 1);
+}
+
+static void
+what_is_dropped_is_traced_with_its_length(void **state)
+{
+	struct vss_trace_event te;
+	uint32_t status;
+
+	(void)state;
+	vss_trace_init(&trace, events, VSS_NELEM(events));
+	now += 5;
+	assert_false(send_raw(pkt, 27, &status));
+	now += 5;
+	vss_engine_rx_dropped(&eng, 20000, now);
+	assert_true(vss_trace_get(&trace, &te));
+	assert_int_equal(te.te_kind, VSS_TRACE_DROPPED);
+	assert_int_equal(te.te_arg, 27);
+	assert_int_equal(te.te_ns, now - 5);
+	assert_true(vss_trace_get(&trace, &te));
+	assert_int_equal(te.te_kind, VSS_TRACE_DROPPED);
+	assert_int_equal(te.te_arg, 20000);
+	assert_int_equal(te.te_id, 0);
+	assert_int_equal(te.te_ns, now);
+	assert_false(vss_trace_get(&trace, &te));
 }
 
 static void
@@ -133,6 +159,7 @@ a_malformed_negotiate_fails_and_disturbs_nothing(void **state)
 	vmbus_icmsg_put16(pkt + VMBUS_ICMSG_O_BODY + 2, 90);
 	assert_true(send_raw(pkt, len, &status));
 	assert_int_equal(status, FAIL_S);
+	assert_cause(MALFORMED);
 	assert_state("HOLDING");
 	assert_false(lost());
 }
@@ -175,6 +202,14 @@ negotiation_chooses_what_both_know(void **state)
 	    0);
 	assert_int_equal(agreed.ia_framework.iv_major, 3);
 	assert_int_equal(agreed.ia_message.iv_major, 5);
+
+	v.ivs_framework = ms;
+	len = vmbus_icmsg_offer(pkt, sizeof(pkt), &v);
+	assert_true(send_raw(pkt, len, &status));
+	assert_int_equal(
+	    vmbus_icmsg_answer(last_reply.ey_pkt, last_reply.ey_len, &agreed),
+	    ENOTSUP);
+	v.ivs_framework = fw;
 
 	conf.ec_later_versions = true;
 	start();
@@ -445,6 +480,64 @@ status_says_frozen_from_the_first_freeze_to_idle(void **state)
 }
 
 static void
+status_says_what_was_agreed_and_counted(void **state)
+{
+	struct vss_engine_status es;
+	uint32_t fs, status;
+
+	(void)state;
+	(void)negotiate();
+	assert_ok(last_xid);
+	vss_engine_status(&eng, &es);
+	assert_true(es.es_channel);
+	assert_int_equal(es.es_agreed.ia_framework.iv_major, 3);
+	assert_int_equal(es.es_agreed.ia_message.iv_major, 5);
+	assert_int_equal(es.es_requests, 1);
+	assert_int_equal(es.es_replies, 1);
+	assert_false(es.es_daemon);
+	fs = open_fs();
+	(void)open_app();
+	assert_int_equal(try_open(VSS_ENGINE_FS, 9, &status), EBUSY);
+	/* It neither polled nor READ yet. */
+	assert_int_equal(try_open(VSS_ENGINE_APP, 9, &status), 0);
+	clients[status].cl_stale = true;
+	vss_engine_status(&eng, &es);
+	assert_true(es.es_daemon);
+	assert_int_equal(es.es_napps, 1);
+	assert_int_equal(es.es_nstale, 1);
+	assert_int_equal(es.es_turned_away, 1);
+	close_it(fs);
+	vss_engine_channel_lost(&eng, now);
+	vss_engine_status(&eng, &es);
+	assert_false(es.es_daemon || es.es_channel);
+	assert_int_equal(es.es_agreed.ia_framework.iv_major, 0);
+	assert_int_equal(es.es_agreed.ia_message.iv_major, 0);
+	assert_int_equal(es.es_dropped, 0);
+}
+
+static void
+the_channels_coming_and_going_is_traced(void **state)
+{
+	struct vss_trace_event te;
+	uint32_t i;
+
+	(void)state;
+	vss_trace_init(&trace, events, VSS_NELEM(events));
+	now += 5;
+	vss_engine_channel_lost(&eng, now);
+	now += 5;
+	vss_engine_channel_opened(&eng, now);
+	for (i = 0; i < 2; i++) {
+		do
+			assert_true(vss_trace_get(&trace, &te));
+		while (te.te_kind != VSS_TRACE_CHANNEL);
+		assert_int_equal(te.te_arg, i);
+		assert_int_equal(te.te_id, 0);
+		assert_int_equal(te.te_ns, i == 0 ? now - 5 : now);
+	}
+}
+
+static void
 names_are_known_and_others_unknown(void **state)
 {
 	(void)state;
@@ -469,6 +562,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(operations_without_work_are_ok_and_unknown_ones_not_supported),
 		T(what_is_not_whole_is_dropped_and_counted),
+		T(what_is_dropped_is_traced_with_its_length),
 		T(what_is_whole_but_wrong_is_answered_fail_and_nothing_runs),
 		T(a_malformed_negotiate_fails_and_disturbs_nothing),
 		T(a_negotiate_that_is_not_whole_is_dropped),
@@ -485,6 +579,8 @@ main(void)
 		T(a_limit_may_be_as_long_as_what_it_is_part_of),
 		T(defaults_are_those_of_the_manual),
 		T(status_says_frozen_from_the_first_freeze_to_idle),
+		T(status_says_what_was_agreed_and_counted),
+		T(the_channels_coming_and_going_is_traced),
 		T(names_are_known_and_others_unknown),
 	};
 
