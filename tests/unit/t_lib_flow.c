@@ -190,6 +190,7 @@ a_driver_that_is_gone_means_resume_and_no_answer(void **state)
 	uint64_t ticket;
 
 	(void)state;
+	flow_notify(&fl, HV_VSS_THAW, 9);
 	flow_gone(&fl);
 	rests(&fl);
 	hold(&fl, 1);
