@@ -118,6 +118,7 @@ struct dm_txn {
 	uint64_t tx_kill_ns;   /* when to look at the worker again */
 	uint64_t tx_again_ns;  /* THAWING: not before, once more */
 	bool tx_ping;	       /* a PING is not answered */
+	bool tx_rcu;	       /* rcu_expedited may be raised */
 	bool tx_said;	       /* what hangs was reported */
 	bool tx_guard_thaws;   /* THAWING: the guard was told to */
 	bool tx_failed;	       /* FREEZE is refused, or the hold LOST */
@@ -229,6 +230,7 @@ struct dm_record_fs {
 struct dm_record {
 	pid_t rc_pid[DM_NROLES];
 	uint64_t rc_start[DM_NROLES]; /* start times, as /proc has them */
+	bool rc_rcu; /* rcu_expedited was 0 and may have been raised */
 	uint32_t rc_nfs;
 	struct dm_record_fs rc_fs[FRZ_FS_MAX];
 };
@@ -241,6 +243,11 @@ void dm_record_clear(struct dm *dm);
 bool dm_record_read(struct dm *dm, struct dm_record *rc);
 /* A pidfd of the worker or guard that it names, or -1 if that has ended. */
 int dm_record_helper(const struct dm_record *rc, enum dm_role role);
+
+/* dm_rcu.c */
+bool dm_rcu_wanted(const struct dm *dm);
+void dm_rcu_recover(void);	  /* puts back what an earlier run raised */
+void dm_rcu_ended(struct dm *dm); /* what a worker that ended raised */
 
 /* dm_recover.c */
 void dm_recover_start(struct dm *dm); /* at start, worker and guard ready */

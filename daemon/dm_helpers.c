@@ -429,8 +429,10 @@ dm_helpers_reap(struct dm *dm, enum dm_role role)
 	/* The other one knows a process that is no more. */
 	dm->dm_helper[role == DM_WORKER ? DM_GUARD : DM_WORKER].dh_attached =
 	    false;
-	if (role == DM_WORKER)
+	if (role == DM_WORKER) {
 		dm->dm_hung[0] = '\0';
+		dm_rcu_ended(dm);
+	}
 	/* Also if that knows that it was killed: now its calls are over. */
 	dm_txn_ended(dm, role);
 }

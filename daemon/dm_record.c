@@ -225,7 +225,9 @@ dm_record_compose(struct dm *dm, struct dm_text *tt)
 	dm_text_add(tt, DM_RECORD_HEAD "\nboot %s\n", dm->dm_boot);
 	dm_record_add_helper(dm, tt, DM_WORKER);
 	dm_record_add_helper(dm, tt, DM_GUARD);
-	dm_text_add(tt, "rcu_expedited -\n");
+	/* The worker has put it back when everything is frozen. */
+	dm_text_add(tt, "rcu_expedited %s\n",
+	    tx->tx_rcu && tx->tx_phase != DM_HOLDING ? "0" : "-");
 	for (i = 0; i < tx->tx_nfs; i++) {
 		if ((tx->tx_fs[i].df_flags & FRZ_F_SYNC_ONLY) != 0)
 			continue;
@@ -278,6 +280,8 @@ dm_record_line(struct dm_record *rc, char *line)
 	char state[16];
 	int n = 0, pid;
 
+	if (strcmp(line, "rcu_expedited 0") == 0)
+		rc->rc_rcu = true;
 	for (role = 0; role < DM_NROLES; role++)
 		if (sscanf(line, dm_record_role[role], &pid, &start) == 2) {
 			rc->rc_pid[role] = pid;

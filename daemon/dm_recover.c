@@ -357,6 +357,8 @@ dm_recover_start(struct dm *dm)
 	for (role = 0; role < DM_NROLES; role++)
 		dm->dm_old[role] = dm_record_helper(rc, role);
 	dm_recover_kill(dm->dm_old[DM_WORKER]);
+	if (rc->rc_rcu)
+		dm_rcu_recover();
 	/* At once, whoever may still be in the kernel; then for good. */
 	if (dm->dm_old[DM_WORKER] != -1 || dm->dm_old[DM_GUARD] != -1)
 		(void)dm_recover_pass(dm, rc, DM_START_WAIT_NS);
@@ -403,6 +405,8 @@ dm_recover_all(struct dm *dm, bool force)
 		    "(--force thaws everything)");
 		return (0);
 	}
+	if (rc->rc_rcu)
+		dm_rcu_recover();
 	if (force)
 		dm_recover_list_all(rc);
 	error = dm_recover_pass(dm, rc, DM_ALL_WAIT_NS);

@@ -321,6 +321,7 @@ dm_txn_freeze(struct dm *dm)
 
 	if (dm_again(dm, false))
 		return;
+	tx->tx_rcu = dm_rcu_wanted(dm);
 	report_hold();
 	error = dm_record_write(dm);
 	if (error != 0) {
@@ -337,6 +338,7 @@ dm_txn_freeze(struct dm *dm)
 	tx->tx_kill_ns = now + DM_SILENCE_NS;
 	memset(&fm, 0, sizeof(fm));
 	fm.fm_op = FRZ_FREEZE;
+	fm.fm_flags = tx->tx_rcu ? FRZ_F_RCU : 0;
 	fm.fm_count = tx->tx_nfs;
 	fm.fm_deadline_ns = tx->tx_lease_ns - FRZ_LEASE_GAP_NS;
 	dm_txn_order(dm, DM_WORKER, &fm);

@@ -9,8 +9,8 @@ plan.a: $(PLAN_OBJS)
 	rm -f $@ && $(AR) rcs $@ $(PLAN_OBJS)
 
 DAEMON_SRCS= dm_device.c dm_txn.c dm_again.c dm_undo.c dm_helpers.c \
-	dm_record.c dm_recover.c dm_report.c
-DAEMON_OBJS= $(DAEMON_SRCS:.c=.o) frz_msg.o frz_fs.o
+	dm_record.c dm_recover.c dm_report.c dm_rcu.c
+DAEMON_OBJS= $(DAEMON_SRCS:.c=.o) frz_msg.o frz_fs.o frz_rcu.o
 daemon.a: $(DAEMON_OBJS)
 	rm -f $@ && $(AR) rcs $@ $(DAEMON_OBJS)
 DAEMON_ARCHIVES= daemon.a plan.a common.a core.a

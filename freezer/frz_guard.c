@@ -35,6 +35,7 @@
 
 #include "frz_fs.h"
 #include "frz_pool.h"
+#include "frz_rcu.h"
 
 #define GD_AGAIN_NS	 50000000ULL /* between two rounds of thaws */
 #define GD_AGAIN_SLOW_NS 500000000ULL
@@ -48,6 +49,7 @@ struct gd {
 	int gd_peer;   /* from the worker, or -1 */
 	int gd_worker; /* pidfd, or -1 */
 	int gd_timer;  /* the lease */
+	int gd_rcu;    /* rcu_expedited, or -1 */
 	int gd_fd[FRZ_FS_MAX];
 	_Atomic bool gd_out[FRZ_FS_MAX]; /* its thaw is not back */
 	_Atomic bool gd_worker_ended;
@@ -73,6 +75,20 @@ gd_armed(struct gd *gd)
 		    frz_slot_armed(&gd->gd_page->pg_slots[i]))
 			return (true);
 	return (false);
+}
+
+/* Whether rcu_expedited is still raised for the worker's freeze. */
+static bool
+gd_raised(struct gd *gd)
+{
+	return (atomic_load(&gd->gd_page->pg_rcu) != 0);
+}
+
+/* Whether an orphaned guard still has something to put right. */
+static bool
+gd_left(struct gd *gd)
+{
+	return (gd_armed(gd) || (gd->gd_orphan && gd_raised(gd)));
 }
 
 static bool
@@ -231,6 +247,8 @@ gd_attach(struct gd *gd, struct frz_fds *ff)
 	gd_close(gd);
 	frz_page_unmap(gd->gd_page);
 	gd->gd_page = page;
+	/* The worker before this one has ended, unseen perhaps. */
+	frz_rcu_restore(gd->gd_rcu, page);
 	gd_replace(&gd->gd_peer, ff, 1);
 	gd_replace(&gd->gd_worker, ff, 2);
 	atomic_store(&gd->gd_worker_ended, false);
@@ -346,12 +364,15 @@ gd_read(struct gd *gd)
 static void
 gd_ends(struct gd *gd, bool worker, bool lease)
 {
-	if (worker && !atomic_exchange(&gd->gd_worker_ended, true) &&
-	    gd_armed(gd)) {
-		gd_begin_thaw(gd);
-		gd_say(gd, FRZ_EXPIRED, 0, ESRCH);
+	if (worker && !atomic_exchange(&gd->gd_worker_ended, true)) {
+		/* A worker that lives puts it back itself. */
+		frz_rcu_restore(gd->gd_rcu, gd->gd_page);
+		if (gd_armed(gd)) {
+			gd_begin_thaw(gd);
+			gd_say(gd, FRZ_EXPIRED, 0, ESRCH);
+		}
 	}
-	if (lease && gd_armed(gd)) {
+	if (lease && (gd_armed(gd) || gd_raised(gd))) {
 		gd_begin_thaw(gd);
 		gd_kill_worker(gd);
 		gd_say(gd, FRZ_EXPIRED, 0, ETIMEDOUT);
@@ -368,7 +389,7 @@ gd_wait_ms(struct gd *gd)
 {
 	uint64_t now = frz_now_ns(), next;
 
-	if (!gd->gd_thawing || !gd_armed(gd))
+	if (!gd->gd_thawing || !gd_left(gd))
 		return (-1);
 	next = gd->gd_sweep_ns + GD_AGAIN_NS;
 	if (now - gd->gd_thaw_since_ns > GD_SLOW_AFTER_NS)
@@ -381,7 +402,7 @@ gd_progress(struct gd *gd)
 {
 	if (gd->gd_page == NULL)
 		return;
-	if (gd->gd_thawing && gd_armed(gd)) {
+	if (gd->gd_thawing && gd_left(gd)) {
 		if (gd->gd_kill_ns != 0 && frz_now_ns() >= gd->gd_kill_ns)
 			gd_kill_worker(gd);
 		if (gd_wait_ms(gd) == 0)
@@ -436,6 +457,7 @@ gd_init(struct gd *gd)
 	gd->gd_ctl = -1;
 	gd->gd_peer = -1;
 	gd->gd_worker = -1;
+	gd->gd_rcu = frz_rcu_open();
 	for (i = 0; i < FRZ_FS_MAX; i++)
 		gd->gd_fd[i] = -1;
 	gd->gd_timer = timerfd_create(
@@ -450,7 +472,7 @@ gd_serve(struct gd *gd, int ctl)
 {
 	gd->gd_ctl = ctl;
 	gd->gd_orphan = false;
-	while (!gd->gd_orphan || (gd->gd_page != NULL && gd_armed(gd)))
+	while (!gd->gd_orphan || (gd->gd_page != NULL && gd_left(gd)))
 		gd_step(gd);
 }
 

@@ -94,6 +94,7 @@ enum frz_start {
 #define FRZ_F_FORCE	0x00000002 /* THAW: also what this run did not freeze */
 #define FRZ_F_ANY_DEV	0x00000004 /* OPEN: fm_major and fm_minor say nothing */
 #define FRZ_F_ANY_MOUNT 0x00000008 /* OPEN: nor does fm_mnt_id */
+#define FRZ_F_RCU	0x00000010 /* FREEZE: raise rcu_expedited for it */
 
 struct frz_slot {
 	_Atomic uint32_t fs_state;
@@ -117,7 +118,9 @@ struct frz_page {
 	_Atomic uint32_t pg_count;	     /* slots in use */
 	_Atomic uint64_t pg_worker_lease_ns; /* 0: none */
 	_Atomic uint64_t pg_guard_lease_ns;
-	uint64_t pg_reserved[3];
+	_Atomic uint32_t pg_rcu; /* rcu_expedited was raised by us */
+	uint32_t pg_reserved32;
+	uint64_t pg_reserved[2];
 	struct frz_slot pg_slots[FRZ_FS_MAX];
 };
 

@@ -26,6 +26,7 @@
 
 #include "frz_fs.h"
 #include "frz_pool.h"
+#include "frz_rcu.h"
 
 /* How long the guard may take to make room for another descriptor. */
 #define WK_GUARD_WAIT_MS 1000
@@ -35,8 +36,10 @@ struct wk {
 	struct frz_pool wk_pool;
 	struct frz_page *wk_page;
 	int wk_ctl;
-	int wk_peer;  /* to the guard, or -1 */
-	int wk_timer; /* the lease */
+	int wk_peer;	/* to the guard, or -1 */
+	int wk_timer;	/* the lease */
+	int wk_rcu;	/* rcu_expedited, or -1 */
+	bool wk_raised; /* and it was raised for this freeze */
 	int wk_fd[FRZ_FS_MAX];
 	uint32_t wk_count; /* descriptors, slots 0 on */
 	uint64_t wk_gen;
@@ -186,6 +189,15 @@ wk_put(struct wk *wk, enum frz_step step, frz_job_fn *fn, uint32_t i)
 	frz_pool_put(&wk->wk_pool, fn, wk, i);
 }
 
+/* Whatever the page says by now: what this worker raised it puts back. */
+static void
+wk_lower(struct wk *wk)
+{
+	if (wk->wk_raised)
+		frz_rcu_lower(wk->wk_rcu, wk->wk_page);
+	wk->wk_raised = false;
+}
+
 /*
  * Lets go of everything.  Outermost first: an inner file system's thaw waits in
  * the kernel for the one it lies on, and there may be fewer threads than file
@@ -199,6 +211,7 @@ wk_begin_thaw(struct wk *wk)
 	int32_t level;
 
 	atomic_store(&wk->wk_page->pg_stop, 1);
+	wk_lower(wk);
 	for (level = FRZ_FS_MAX - 1; level >= 0; level--)
 		for (i = 0; i < wk->wk_count; i++) {
 			fs = &wk->wk_page->pg_slots[i];
@@ -308,6 +321,7 @@ wk_progress(struct wk *wk)
 			wk_done(wk, FRZ_FREEZE, FRZ_STEP_FREEZE);
 		} else if (atomic_load(&wk->wk_out[FRZ_STEP_FREEZE]) == 0 &&
 		    !wk_next_level(wk)) {
+			wk_lower(wk);
 			wk->wk_order = 0;
 			wk_done(wk, FRZ_FREEZE, FRZ_STEP_FREEZE);
 		}
@@ -463,6 +477,8 @@ wk_start(struct wk *wk, const struct frz_msg *fm)
 		if (error != 0)
 			return (error);
 		wk->wk_level = -1;
+		if ((fm->fm_flags & FRZ_F_RCU) != 0)
+			wk->wk_raised = frz_rcu_raise(wk->wk_rcu, wk->wk_page);
 	} else {
 		for (i = 0; i < wk->wk_count; i++)
 			wk_put(wk, FRZ_STEP_FLUSH, wk_job_flush, i);
@@ -528,6 +544,7 @@ frz_worker(int ctl)
 
 	wk->wk_ctl = ctl;
 	wk->wk_peer = -1;
+	wk->wk_rcu = frz_rcu_open();
 	wk->wk_timer = timerfd_create(
 	    CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (wk->wk_timer == -1 || frz_pool_init(&wk->wk_pool) != 0)

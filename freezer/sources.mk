@@ -2,7 +2,7 @@
 
 # What the daemon shares with it.
 FRZ_COMMON_OBJS= frz_msg.o
-FREEZER_OBJS= hv_vss_freezer.o frz_worker.o frz_guard.o frz_pool.o \
+FREEZER_OBJS= hv_vss_freezer.o frz_worker.o frz_guard.o frz_pool.o frz_rcu.o \
 	$(FRZ_COMMON_OBJS)
 
 # Static: locked in memory it is smaller than with shared libraries.  Sanitizers

@@ -29,6 +29,7 @@
 
 #include "frz_fs.h"
 #include "frz_pool.h"
+#include "frz_rcu.h"
 #include "fuzz.h"
 
 #define NFAKES	  8
@@ -115,6 +116,34 @@ fake_thaw(int fd)
 	}
 	fr.fr_frozen[i] = fr.fr_foreign[i] = false;
 	return (0);
+}
+
+/* Nor the machine's rcu_expedited: frz_rcu.c is not linked either. */
+int
+frz_rcu_open(void)
+{
+	return (-1);
+}
+
+bool
+frz_rcu_raise(int fd, struct frz_page *pg)
+{
+	(void)fd;
+	atomic_store(&pg->pg_rcu, 1);
+	return (true);
+}
+
+void
+frz_rcu_lower(int fd, struct frz_page *pg)
+{
+	(void)fd;
+	atomic_store(&pg->pg_rcu, 0);
+}
+
+void
+frz_rcu_restore(int fd, struct frz_page *pg)
+{
+	frz_rcu_lower(fd, pg);
 }
 
 int

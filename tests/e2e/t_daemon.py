@@ -92,6 +92,13 @@ def works_again(m, seconds=15):
         time.sleep(0.1)
     nothing_frozen()
     check(record(m) == "", "the record is not empty")
+    # Other tests of this machine may raise it for a moment.
+    until(lambda: rcu_expedited() == "0", "rcu_expedited is put back", 5)
+
+
+def rcu_expedited():
+    with open("/sys/kernel/rcu_expedited", encoding="utf-8") as f:
+        return f.read().strip()
 
 
 @case
@@ -108,6 +115,49 @@ def a_checkpoint_freezes_every_planned_file_system_and_thaws_it():
     writable_within(w, 2, "thaw")
     nothing_frozen()
     check(record(m) == "", "the record is not empty")
+
+
+def rcu_while_a_freeze_waits(**sets):
+    m = machine(**sets)
+    w = writers()
+    h, go_on = reach(m, w, "waiting")
+    value = rcu_expedited()
+    go_on()
+    status, replies = h.wait(40)
+    check(status == 0, "host: %s" % replies)
+    works_again(m)
+    return value
+
+
+@case
+def grace_periods_are_expedited_while_a_freeze_waits_and_then_not():
+    until(lambda: rcu_expedited() == "0", "nobody else has raised it", 20)
+    value = rcu_while_a_freeze_waits()
+    check(value == "1", "rcu_expedited is %s" % value)
+
+
+@case
+def a_killed_worker_does_not_leave_grace_periods_expedited():
+    m = machine()
+    h, go_on = reach(m, writers(), "waiting")
+    os.kill(freezer_pid("worker"), signal.SIGKILL)
+    go_on()
+    h.wait(40)
+    works_again(m)
+
+
+@case
+def the_next_start_puts_back_what_everybody_left_expedited():
+    m = machine(**LIMITS)
+    h, go_on = reach(m, writers(), "waiting")
+    for who in ("daemon", "guard", "worker"):
+        os.kill(pid_of(m, who), signal.SIGKILL)
+    go_on()
+    h.wait(40)
+    check("\nrcu_expedited 0\n" in record(m), "record: %s" % record(m))
+    m.daemon.wait()
+    m.start_daemon(["-d"])
+    works_again(m)
 
 
 @case
