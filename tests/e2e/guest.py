@@ -291,6 +291,17 @@ class Guest:
         until(lambda: len(hvtest.pids_of("hv_vss_freezer")) == 2,
               "worker and guard, and no others", 3)
         until(lambda: not hanging(), "no process in D state", 2)
+        # Another test of this machine may raise it for a moment.
+        until(lambda: rcu_expedited() == "0", "rcu_expedited put back", 5)
+
+
+def rcu_expedited():
+    """The whole machine's; "0" where it is not to be seen."""
+    try:
+        with open("/sys/kernel/rcu_expedited", encoding="utf-8") as f:
+            return f.read().strip()
+    except OSError:
+        return "0"
 
 
 def hanging():

@@ -93,12 +93,7 @@ def works_again(m, seconds=15):
     nothing_frozen()
     check(record(m) == "", "the record is not empty")
     # Other tests of this machine may raise it for a moment.
-    until(lambda: rcu_expedited() == "0", "rcu_expedited is put back", 5)
-
-
-def rcu_expedited():
-    with open("/sys/kernel/rcu_expedited", encoding="utf-8") as f:
-        return f.read().strip()
+    until(lambda: guest.rcu_expedited() == "0", "rcu_expedited is put back", 5)
 
 
 @case
@@ -117,30 +112,44 @@ def a_checkpoint_freezes_every_planned_file_system_and_thaws_it():
     check(record(m) == "", "the record is not empty")
 
 
-def rcu_while_a_freeze_waits(**sets):
-    m = machine(**sets)
+def held_freeze(m):
+    """A FREEZE whose call for one file system waits for a writer."""
     w = writers()
-    h, go_on = reach(m, w, "waiting")
-    value = rcu_expedited()
-    go_on()
-    status, replies = h.wait(40)
-    check(status == 0, "host: %s" % replies)
-    works_again(m)
-    return value
+    holder = frzlib.Holder(HELD)
+    h = m.host("freeze", "hold=100", "thaw")
+    until(lambda: w["/mnt/ext4"].stands_still(0.15), "ext4 is frozen")
+    return h, holder.let_go
 
 
 @case
 def grace_periods_are_expedited_while_a_freeze_waits_and_then_not():
-    until(lambda: rcu_expedited() == "0", "nobody else has raised it", 20)
-    value = rcu_while_a_freeze_waits()
-    check(value == "1", "rcu_expedited is %s" % value)
+    until(lambda: guest.rcu_expedited() == "0", "nobody else has raised it", 20)
+    m = machine()
+    h, go_on = held_freeze(m)
+    value = guest.rcu_expedited()
+    go_on()
+    status, replies = h.wait(40)
+    check(status == 0, "host: %s" % replies)
+    check(value == "1", "rcu_expedited was %s" % value)
+    works_again(m)
+
+
+@case
+def grace_periods_are_left_alone_when_the_settings_say_so():
+    until(lambda: guest.rcu_expedited() == "0", "nobody else has raised it", 20)
+    m = machine(rcu_expedited="never")
+    h, go_on = held_freeze(m)
+    value = guest.rcu_expedited()
+    go_on()
+    h.wait(40)
+    check(value == "0", "rcu_expedited was %s" % value)
 
 
 @case
 def a_killed_worker_does_not_leave_grace_periods_expedited():
     m = machine()
-    h, go_on = reach(m, writers(), "waiting")
-    os.kill(freezer_pid("worker"), signal.SIGKILL)
+    h, go_on = held_freeze(m)
+    os.kill(pid_of(m, "worker"), signal.SIGKILL)
     go_on()
     h.wait(40)
     works_again(m)
@@ -148,8 +157,8 @@ def a_killed_worker_does_not_leave_grace_periods_expedited():
 
 @case
 def the_next_start_puts_back_what_everybody_left_expedited():
-    m = machine(**LIMITS)
-    h, go_on = reach(m, writers(), "waiting")
+    m = machine(fs="2", hold="2", freeze="12")
+    h, go_on = held_freeze(m)
     for who in ("daemon", "guard", "worker"):
         os.kill(pid_of(m, who), signal.SIGKILL)
     go_on()
