@@ -141,6 +141,28 @@ vss_port_assert_failed(const char *expr, const char *file, int line)
 	broken("an assertion of the core failed");
 }
 
+/* What of a client a state consists of, its ids apart. */
+#define CLIENT_FIELDS(X) \
+	X(serial)        \
+	X(level)         \
+	X(next_level)    \
+	X(silences)      \
+	X(nids)          \
+	X(kind)          \
+	X(active)        \
+	X(prepare)       \
+	X(next_prepare)  \
+	X(part)          \
+	X(awaited)       \
+	X(counted)       \
+	X(stale)         \
+	X(asked_op)      \
+	X(asked_id)      \
+	X(thaw_ns)       \
+	X(freeze)        \
+	X(thaw)          \
+	X(note)
+
 static void
 save(struct snap *sn)
 {
@@ -175,26 +197,8 @@ save(struct snap *sn)
 	}
 	for (i = 0; i <= napps; i++) {
 		cl = &clients[i];
-#define COPY(f) sn->sn_cl[i].f = cl->cl_##f
-		COPY(serial);
-		COPY(level);
-		COPY(next_level);
-		COPY(silences);
-		COPY(nids);
-		COPY(kind);
-		COPY(active);
-		COPY(prepare);
-		COPY(next_prepare);
-		COPY(part);
-		COPY(awaited);
-		COPY(counted);
-		COPY(stale);
-		COPY(asked_op);
-		COPY(asked_id);
-		COPY(thaw_ns);
-		COPY(freeze);
-		COPY(thaw);
-		COPY(note);
+#define COPY(f) sn->sn_cl[i].f = cl->cl_##f;
+		CLIENT_FIELDS(COPY)
 #undef COPY
 		memcpy(sn->sn_cl[i].ids, cl->cl_ids, sizeof(cl->cl_ids));
 	}
@@ -239,26 +243,8 @@ load(const struct snap *sn)
 	}
 	for (i = 0; i <= napps; i++) {
 		cl = &clients[i];
-#define COPY(f) cl->cl_##f = sn->sn_cl[i].f
-		COPY(serial);
-		COPY(level);
-		COPY(next_level);
-		COPY(silences);
-		COPY(nids);
-		COPY(kind);
-		COPY(active);
-		COPY(prepare);
-		COPY(next_prepare);
-		COPY(part);
-		COPY(awaited);
-		COPY(counted);
-		COPY(stale);
-		COPY(asked_op);
-		COPY(asked_id);
-		COPY(thaw_ns);
-		COPY(freeze);
-		COPY(thaw);
-		COPY(note);
+#define COPY(f) cl->cl_##f = sn->sn_cl[i].f;
+		CLIENT_FIELDS(COPY)
 #undef COPY
 		memcpy(cl->cl_ids, sn->sn_cl[i].ids, sizeof(cl->cl_ids));
 	}
