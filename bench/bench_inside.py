@@ -354,7 +354,7 @@ def main():
     for case in sys.argv[3:]:
         began = time.monotonic()
         KINDS[case.split("/")[-1]](case, rounds)
-        hvtest._clean_up()
+        hvtest.clean_up()
         print("%s: %.0f s" % (case, time.monotonic() - began), flush=True)
 
 
