@@ -32,9 +32,42 @@ watched_load32(const void *p)
 	return (vss_port_load32(p));
 }
 
-#define vss_port_load32 watched_load32
+/*
+ * What the processor may do is not what a test sees it do.  So each store opens
+ * a window in which no load may lie; a fence closes it, and a test at the start
+ * of a call.
+ */
+static bool fence_is_due;
+static uint32_t nloads_unfenced;
+
+static uint32_t
+fenced_load32(const void *p)
+{
+	nloads_unfenced += fence_is_due;
+	return (watched_load32(p));
+}
+
+static void
+watched_store32(void *p, uint32_t v)
+{
+	fence_is_due = true;
+	vss_port_store32(p, v);
+}
+
+static void
+watched_fence(void)
+{
+	fence_is_due = false;
+	vss_port_fence();
+}
+
+#define vss_port_load32	 fenced_load32
+#define vss_port_store32 watched_store32
+#define vss_port_fence	 watched_fence
 #include "../../core/ring.c"
 #undef vss_port_load32
+#undef vss_port_store32
+#undef vss_port_fence
 
 #define PAGE VMBUS_RING_PAGE
 #define DATA PAGE /* data area of the usual ring: one page */

@@ -120,6 +120,57 @@ a_ring_that_starts_with_impossible_indices_is_refused(void **state)
 }
 
 static void
+an_end_takes_over_where_its_predecessor_was(void **state)
+{
+	struct vmbus_ring rx, tx;
+
+	(void)state;
+	set_ctl(VMBUS_RING_O_IN, 64);
+	set_ctl(VMBUS_RING_O_OUT, 32);
+	set_ctl(VMBUS_RING_O_PENDING, 100);
+	set_ctl(VMBUS_RING_O_MASK, 1);
+	memset(&tx, 0xff, sizeof(tx));
+	memset(&rx, 0xff, sizeof(rx));
+	assert_int_equal(vmbus_ring_init_tx(&tx, pair->mem, 2 * PAGE), 0);
+	assert_int_equal(ctl(VMBUS_RING_O_PENDING), 0);
+	assert_int_equal(vmbus_ring_init_rx(&rx, pair->mem, 2 * PAGE), 0);
+	assert_int_equal(ctl(VMBUS_RING_O_MASK), 0);
+	assert_int_equal(tx.vr_index, 64);
+	assert_int_equal(rx.vr_index, 32);
+	assert_false(tx.vr_waiting || rx.vr_waiting);
+	assert_int_equal(tx.vr_error, 0);
+	/* Of the largest ring its first page alone is looked at. */
+	assert_int_equal(
+	    vmbus_ring_init_tx(&tx, pair->mem, VMBUS_RING_LEN_MAX), 0);
+	assert_int_equal(tx.vr_size, VMBUS_RING_LEN_MAX - PAGE);
+	assert_int_equal(
+	    vmbus_ring_init_tx(&tx, pair->mem, VMBUS_RING_LEN_MAX + PAGE),
+	    EINVAL);
+}
+
+static void
+a_ring_that_was_refused_stays_so(void **state)
+{
+	struct vmbus_ring_pkt rp = { .rp_type = VMBUS_RING_INBAND };
+	struct vmbus_ring vr;
+	bool signal = false;
+
+	(void)state;
+	memset(&vr, 0, sizeof(vr));
+	assert_int_equal(vmbus_ring_init_tx(&vr, pair->mem, PAGE), EINVAL);
+	assert_int_equal(vmbus_ring_send(&vr, &rp, buf, &signal), EIO);
+	memset(&vr, 0, sizeof(vr));
+	assert_int_equal(vmbus_ring_init_rx(&vr, pair->mem, PAGE), EINVAL);
+	assert_int_equal(
+	    vmbus_ring_recv(&vr, &rp, buf, sizeof(buf), &signal), EIO);
+	assert_true(vmbus_ring_readable(&vr));
+	assert_true(vmbus_ring_unmask(&vr));
+	assert_false(vmbus_ring_peer_wakes(&vr));
+	vmbus_ring_mask(&vr);
+	assert_false(signal);
+}
+
+static void
 the_producer_promises_to_honour_pending_sends(void **state)
 {
 	(void)state;
@@ -379,6 +430,67 @@ room_made_before_the_wish_was_seen_is_noticed(void **state)
 	assert_int_equal(ctl(VMBUS_RING_O_PENDING), 0);
 }
 
+static void
+no_load_overtakes_a_store_that_the_other_end_waits_for(void **state)
+{
+	bool signal = false;
+
+	(void)state;
+	nloads_unfenced = 0;
+	fence_is_due = false;
+	assert_int_equal(send_len(8, 1, &signal), 0);
+	assert_int_equal(nloads_unfenced, 0);
+	fence_is_due = false;
+	recv_len(8, 1);
+	assert_int_equal(nloads_unfenced, 0);
+	fill();
+	nloads_unfenced = 0;
+	fence_is_due = false;
+	assert_int_equal(send_len(8, 200, &signal), EAGAIN);
+	assert_int_equal(nloads_unfenced, 0);
+	fence_is_due = false;
+	assert_true(vmbus_ring_unmask(&pair->rx));
+	assert_int_equal(nloads_unfenced, 0);
+}
+
+static void
+no_wish_is_told(const void *p)
+{
+	(void)p;
+	assert_int_equal(ctl(VMBUS_RING_O_PENDING), 0);
+}
+
+static void
+a_producer_with_room_tells_no_wish(void **state)
+{
+	bool signal = false;
+
+	(void)state;
+	on_load = no_wish_is_told;
+	assert_int_equal(send_len(8, 1, &signal), 0);
+	assert_false(pair->tx.vr_waiting);
+}
+
+/* Makes the read index impossible when the wish is there. */
+static void
+spoil_out_after_wish(const void *p)
+{
+	if (p == pair->mem + VMBUS_RING_O_OUT && ctl(VMBUS_RING_O_PENDING) != 0)
+		set_ctl(VMBUS_RING_O_OUT, 0xfffffff0);
+}
+
+static void
+an_index_spoilt_behind_a_wish_stops_the_producer_at_once(void **state)
+{
+	bool signal = false;
+
+	(void)state;
+	fill();
+	on_load = spoil_out_after_wish;
+	assert_int_equal(send_len(8, 200, &signal), EIO);
+	assert_int_equal(pair->tx.vr_error, EIO);
+}
+
 int
 main(void)
 {
@@ -388,6 +500,8 @@ main(void)
 		T(the_example_conversation_lies_where_it_should),
 		T(a_ring_of_wrong_size_or_alignment_is_refused),
 		T(a_ring_that_starts_with_impossible_indices_is_refused),
+		T(an_end_takes_over_where_its_predecessor_was),
+		T(a_ring_that_was_refused_stays_so),
 		T(the_producer_promises_to_honour_pending_sends),
 		T(packets_of_every_length_wrap_at_every_offset),
 		T(the_trailer_names_the_packets_own_start),
@@ -402,6 +516,9 @@ main(void)
 		T(wishes_of_other_producers_are_understood),
 		T(the_mask_plays_no_part_in_waking_the_producer),
 		T(room_made_before_the_wish_was_seen_is_noticed),
+		T(no_load_overtakes_a_store_that_the_other_end_waits_for),
+		T(a_producer_with_room_tells_no_wish),
+		T(an_index_spoilt_behind_a_wish_stops_the_producer_at_once),
 	};
 #undef T
 
