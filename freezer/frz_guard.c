@@ -58,6 +58,7 @@ struct gd {
 	uint64_t gd_sweep_ns; /* the last round of thaws */
 	uint64_t gd_kill_ns;  /* when to kill the worker, 0: not */
 	bool gd_thawing;
+	bool gd_leased;	     /* ARM was granted, and not ended since */
 	bool gd_orphan;	     /* the daemon is gone */
 	bool gd_thaw_due;    /* DONE for THAW is due */
 	bool gd_release_due; /* and for RELEASE */
@@ -217,6 +218,7 @@ gd_lease(struct gd *gd, uint64_t deadline_ns)
 	its.it_value.tv_nsec = (long)(deadline_ns % 1000000000ULL);
 	if (timerfd_settime(gd->gd_timer, TFD_TIMER_ABSTIME, &its, NULL) == -1)
 		return (errno);
+	gd->gd_leased = deadline_ns != 0;
 	if (gd->gd_page != NULL)
 		atomic_store(&gd->gd_page->pg_guard_lease_ns, deadline_ns);
 	return (0);
@@ -276,7 +278,10 @@ gd_arm(struct gd *gd, const struct frz_msg *fm)
 	return (gd_lease(gd, fm->fm_deadline_ns));
 }
 
-/* The worker opened another; the first of a transaction ends the last one. */
+/*
+ * The worker opened another; the first of a transaction ends the last one, but
+ * not while a lease runs: what that was granted for is held until it ends.
+ */
 static void
 gd_hold(struct gd *gd, const struct frz_msg *fm, struct frz_fds *ff)
 {
@@ -286,7 +291,8 @@ gd_hold(struct gd *gd, const struct frz_msg *fm, struct frz_fds *ff)
 	    gd->gd_page == NULL || frz_fs_allowed(ff->ff_fd[0]) != 0)
 		return;
 	if (fm->fm_gen != gd->gd_gen) {
-		if (fm->fm_gen < gd->gd_gen || gd_armed(gd) || gd_busy(gd))
+		if (fm->fm_gen < gd->gd_gen || gd->gd_leased || gd_armed(gd) ||
+		    gd_busy(gd))
 			return;
 		gd_close(gd);
 		gd->gd_gen = fm->fm_gen;
@@ -372,6 +378,8 @@ gd_ends(struct gd *gd, bool worker, bool lease)
 			gd_say(gd, FRZ_EXPIRED, 0, ESRCH);
 		}
 	}
+	if (lease)
+		gd->gd_leased = false;
 	if (lease && (gd_armed(gd) || gd_raised(gd))) {
 		gd_begin_thaw(gd);
 		gd_kill_worker(gd);
