@@ -8,12 +8,12 @@
  * daemon ends, the worker ends, its lease ends, or the daemon says so.
  *
  * It never thaws what is not armed, nor anything after RELEASE, and reads what
- * was sent to it before an end counts.  While the worker lives EINVAL from thaw
- * says nothing about a slot that is FREEZING: it is tried again until the
- * worker has ended, and once more after that.  A worker that is in the way of
- * that (it may be stopped) is killed: when the lease ends at once, since its
- * own ended before; when the daemon ends after a while, since it thaws by
- * itself.
+ * was sent to it before an end counts.  While the worker lives neither EINVAL
+ * from thaw nor success (that may have been somebody else's freeze) says
+ * anything about a slot that is FREEZING: it is tried again until the worker
+ * has ended, and once more after that.  A worker that is in the way of that (it
+ * may be stopped) is killed: when the lease ends at once, since its own ended
+ * before; when the daemon ends after a while, since it thaws by itself.
  *
  * It serves the daemon that started it or, as a service of its own, one daemon
  * after another on a socket: the next is greeted when all that the last one
@@ -133,7 +133,7 @@ gd_thaw(struct gd *gd, uint32_t i)
 		return;
 	atomic_store(&fs->fs_begin_ns[FRZ_STEP_THAW], frz_now_ns());
 	error = frz_fs_thaw(gd->gd_fd[i]);
-	if (error == EINVAL && state == FRZ_FREEZING && !ended)
+	if ((error == EINVAL || error == 0) && state == FRZ_FREEZING && !ended)
 		return;
 	frz_slot_failed(fs, FRZ_STEP_THAW, error);
 	if (error != 0 && error != EINVAL)
@@ -274,7 +274,13 @@ gd_arm(struct gd *gd, const struct frz_msg *fm)
 		if (fm->fm_gen != gd->gd_gen || gd->gd_fd[i] == -1)
 			return (EBADF);
 	}
-	gd->gd_gen = fm->fm_gen;
+	/* There is nothing to hold in it; what an older one left goes. */
+	if (fm->fm_gen != gd->gd_gen) {
+		if (gd_armed(gd) || gd_busy(gd))
+			return (EBUSY);
+		gd_close(gd);
+		gd->gd_gen = fm->fm_gen;
+	}
 	return (gd_lease(gd, fm->fm_deadline_ns));
 }
 

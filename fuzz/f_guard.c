@@ -396,8 +396,12 @@ act(void)
 			fz.fz_killed = true;
 		break;
 	case 7:
-		/* Somebody else thaws. */
-		fr.fr_frozen[what / 12 % NFAKES] = false;
+		/* Somebody else thaws, or freezes. */
+		if (what / 12 < NFAKES)
+			fr.fr_frozen[what / 12] = false;
+		else
+			fr.fr_foreign[what / 12 % NFAKES] ^=
+			    !fr.fr_frozen[what / 12 % NFAKES];
 		break;
 	case 8:
 		if (what / 12 % 8 == 7)

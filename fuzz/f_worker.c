@@ -202,7 +202,7 @@ guard_thaws(uint32_t i)
 	if (!frz_slot_armed(fs))
 		return;
 	error = fake_thaw(wk0.wk_fd[i]);
-	if (error == EIO || (error == EINVAL && state == FRZ_FREEZING))
+	if (error == EIO || state == FRZ_FREEZING)
 		return;
 	atomic_store(&fs->fs_state, FRZ_THAWED);
 }
