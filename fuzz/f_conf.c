@@ -9,6 +9,10 @@
  * and says why.
  */
 
+#include <sys/mman.h>
+
+#include <unistd.h>
+
 #include "conf.h"
 #include "fuzz.h"
 
@@ -45,6 +49,27 @@ check_taken(struct conf *cf)
 	FUZZ_CHECK(vss_engine_init(&engine, &ec, clients, &trace) == 0);
 }
 
+/* The same as a settings file. */
+static void
+load_file(const uint8_t *data, size_t size)
+{
+	char err[CONF_ERR_MAX] = "", path[64];
+	struct conf_args ca = { 0 };
+	struct conf cf;
+	int fd;
+
+	fd = memfd_create("conf", MFD_CLOEXEC);
+	FUZZ_CHECK(fd != -1 && write(fd, data, size) == (ssize_t)size);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ca.ca_file = path;
+	if (conf_load(&cf, &ca, err, sizeof(err)) == 0) {
+		check_taken(&cf);
+		conf_free(&cf);
+	} else
+		FUZZ_CHECK(err[0] != '\0' && strchr(err, '\n') == NULL);
+	(void)close(fd);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -75,6 +100,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	conf_free(&cf);
 	while (n > 0)
 		free(lines[--n]);
+	load_file(data, size);
 	free(text);
 	return (0);
 }

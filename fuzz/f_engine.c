@@ -232,18 +232,31 @@ read_one(uint32_t slot)
 	fz.fz_ops[slot][n] = em.em_op;
 }
 
+/* Whether the hold is broken without this client. */
+static bool
+in_hold(uint32_t slot)
+{
+	return (fz.fz_e.e_state == VSS_ENGINE_HOLDING &&
+	    fz.fz_clients[slot].cl_counted);
+}
+
 static void
 write_one(uint32_t slot, uint8_t how)
 {
 	uint8_t i = (uint8_t)(fz.fz_nids[slot] - 1 - (how >= 224)) % 4;
 	struct vss_engine_msg em;
+	bool breaks;
 	int error;
 
 	em.em_id = fz.fz_ids[slot][i];
 	em.em_op = how >= 240 ? how % 4 : fz.fz_ops[slot][i];
 	em.em_status = how / 6 % 4 == 3;
+	breaks = in_hold(slot) && em.em_status != 0 &&
+	    em.em_op == VSS_ENGINE_FREEZE &&
+	    em.em_id == fz.fz_clients[slot].cl_asked_id;
 	error = vss_engine_write(&fz.fz_e, slot, fz.fz_now_ns, &em);
 	FUZZ_CHECK(error == 0 || error == EINVAL);
+	FUZZ_CHECK(!breaks || fz.fz_e.e_lost);
 	FUZZ_CHECK(error == 0 || em.em_id == 0 || how >= 240);
 }
 
@@ -252,19 +265,22 @@ client(uint8_t what, uint8_t how)
 {
 	uint32_t slot = how % (CLIENTS + 1);
 	char text[VSS_ENGINE_REASON_MAX];
+	bool breaks;
 
 	if (fz.fz_clients[slot].cl_serial == 0)
 		return;
 	switch (what) {
 	case 0:
+		breaks = in_hold(slot);
 		vss_engine_close(&fz.fz_e, slot, fz.fz_now_ns);
+		FUZZ_CHECK(!breaks || fz.fz_e.e_lost);
 		break;
 	case 1:
 		(void)vss_engine_poll(&fz.fz_e, slot, fz.fz_now_ns);
 		break;
 	case 2:
-		memset(text, 'a', sizeof(text));
-		fuzz_bytes(&fz.fz_in, text, how / 4);
+		memset(text, 0, sizeof(text));
+		fuzz_bytes(&fz.fz_in, text, how % 4 == 3 ? how / 4 : 0);
 		(void)vss_engine_hello(
 		    &fz.fz_e, slot, text, how / 6 * 3, how % 2);
 		break;

@@ -232,8 +232,11 @@ as_guest(struct fuzz_in *fi)
 	if (fuzz_u8(fi) % 16 == 1)
 		(void)shutdown(sv[1], SHUT_RDWR);
 	check_input(&el);
-	if (el.el_state == EMULINK_OPEN)
+	if (el.el_state == EMULINK_OPEN) {
+		FUZZ_CHECK(ms.ms_len == EMULINK_HELLO_LEN && ms.ms_nfds == 3 &&
+		    el.el_len == (size_t)g2h + h2g);
 		use(fi, &el, ms.ms_fds[1], ms.ms_fds[2]);
+	}
 	emulink_close(&el);
 	(void)close(sv[1]);
 	(void)close(ms.ms_fds[1]);
@@ -283,8 +286,10 @@ as_host(struct fuzz_in *fi)
 	check_input(&el);
 	if (fuzz_u8(fi) % 16 == 1)
 		(void)shutdown(fd, SHUT_RDWR);
-	if (el.el_state == EMULINK_OPEN)
+	if (el.el_state == EMULINK_OPEN) {
+		FUZZ_CHECK(ms.ms_len == EMULINK_OPENED_LEN && ms.ms_nfds == 0);
 		use(fi, &el, el.el_event, el.el_signal);
+	}
 	emulink_close(&el);
 	(void)close(fd);
 	(void)close(listen_fd);
