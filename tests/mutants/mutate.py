@@ -20,7 +20,7 @@ class Broken(Exception):
 class Mutant:
     name: str
     path: str
-    text: str  # of the whole file
+    text: str  # of the whole file; None: the list does not fit it any more
     may_not_compile: bool = False
     reason: str = ""  # why no test can tell it from the original
     swept: bool = False
@@ -67,8 +67,10 @@ def listed(path, read):
     for where, name, reason, find, replace, tests in read_list(path):
         text = read(where)
         if text.count(find) != 1:
-            raise Broken("%s: %s: its text is there %d times:\n%s"
-                         % (where, name, text.count(find), find))
+            yield Mutant("%s: %s: cannot be made: what it changes is there "
+                         "%d times" % (where, name, text.count(find)),
+                         where, None)
+            continue
         yield Mutant("%s: %s" % (where, name), where,
                      text.replace(find, replace), reason=reason, tests=tests)
 

@@ -191,6 +191,8 @@ gpa_ranges_are_walked_to_their_end(void **state)
 		{ 5, 0, 4096, 0, false },
 		{ 5, 1, 0, 0, false },
 		{ 5, 1, 8, 4096, false },
+		{ 6, 1, 8, 4096, false },
+		{ 6, 1, 8, 4095, true },
 		{ 5, 2, 8, 0, false },
 		{ 7, 2, 8, 0, true },
 		{ 5, 1, UINT32_MAX, 4095, false },
