@@ -78,7 +78,7 @@ class Process:
             os.dup2(theirs.fileno(), 3, inheritable=True)
             close_others(3)
             os.execve(PROGRAM, [PROGRAM, role],
-                      {"HV_VSS_TEST_DEVICES": devices})
+                      {**os.environ, "HV_VSS_TEST_DEVICES": devices})
         theirs.close()
         self.pidfd = os.pidfd_open(self.pid)
         ready = self.receive(5)

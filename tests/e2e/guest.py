@@ -40,6 +40,16 @@ def stop(pid):
     until(lambda: state_of(pid) in ("T", None), "%d stands" % pid)
 
 
+def await_end(pid):
+    """Until every thread of it has ended; whoever else waits is told then."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    check(select.select([pidfd], [], [], 10)[0], "%d does not end" % pid)
+    os.close(pidfd)
+
+
 class App:
     """An application, in a process of its own.  at is where it is held up:
     (operation, "unread" or "read").  There it does what bend says, if given,

@@ -32,6 +32,7 @@ where there is none.
 import atexit
 import errno
 import fcntl
+import glob
 import json
 import mmap
 import os
@@ -92,6 +93,16 @@ def clean_up():
                 print("# clean-up: " + line, flush=True)
 
 
+def sanitizer_reports():
+    """What sanitizers have found in programs since the last time, as lines."""
+    lines = []
+    for path in glob.glob("/tmp/sanitizer.*") if isolated() else ():
+        with open(path, encoding="utf-8", errors="replace") as f:
+            lines += f.read().splitlines()
+        os.unlink(path)
+    return lines
+
+
 def _run_case(number, function):
     name = function.__name__.replace("_", " ")
     problem, directive = None, ""
@@ -105,6 +116,9 @@ def _run_case(number, function):
         for line in problem.splitlines() + outputs():
             print("# " + line)
     clean_up()
+    for line in sanitizer_reports():
+        problem = "a sanitizer's report"
+        print("# " + line)
     print(f"{'not ok' if problem else 'ok'} {number} - {name}{directive}",
           flush=True)
     return problem is None

@@ -186,8 +186,7 @@ class Cell:
         a freeze ends with that."""
         for who, pid in self.struck.items():
             if who != "worker" or not self.holder:
-                until(lambda pid=pid: guest.state_of(pid) in (None, "Z"),
-                      "%s is dead" % who)
+                guest.await_end(pid)
         if self.has("host") and STEPS[self.step]:
             self.g.m.driver.says("closed the link")
 

@@ -239,6 +239,14 @@ set_environment(void)
 	(void)setenv("HV_VSS_TOP", "/hv", 1);
 	(void)setenv("HV_VSS_BUILD", "/hv", 1);
 	(void)setenv("HV_VSS_TEST_DEVICES", device_list, 1);
+	/*
+	 * What a sanitizer finds is told in a file, for programs without any
+	 * output, and ends its program.  Tests send SIGSEGV themselves.
+	 */
+	(void)setenv(
+	    "ASAN_OPTIONS", "log_path=/tmp/sanitizer:handle_segv=0", 1);
+	(void)setenv("TSAN_OPTIONS",
+	    "log_path=/tmp/sanitizer:handle_segv=0:halt_on_error=1", 1);
 }
 
 static void
