@@ -177,6 +177,39 @@ transfer_page_ranges_beyond_their_header_are_refused(void **state)
 }
 
 static void
+transfer_pages_without_a_range_are_stepped_over(void **state)
+{
+	struct vmbus_ring_pkt rp;
+	bool signal = false;
+
+	(void)state;
+	start_at(0);
+	memset(data(0), 0, 64);
+	forge(0, VMBUS_RING_XFER_PAGES, 3, 5);
+	assert_int_equal(recv_any(&rp, &signal), 0);
+	assert_int_equal(rp.rp_len, 16);
+}
+
+/* The ring is full of good ranges, and more of them are claimed than fit it. */
+static void
+gpa_ranges_are_not_walked_beyond_their_header(void **state)
+{
+	uint32_t off;
+
+	(void)state;
+	start_at(0);
+	for (off = 0; off + 16 <= DATA; off += 16) {
+		vmbus_icmsg_put32(data(off + 8), 8);
+		vmbus_icmsg_put32(data(off + 12), 0);
+	}
+	forge(0, VMBUS_RING_GPA_DIRECT, 5, 10);
+	vmbus_icmsg_put32(data(20), UINT32_MAX);
+	/* Once around, the transaction id is taken for one. */
+	vmbus_icmsg_put32(data(8), 8);
+	expect_corrupt();
+}
+
+static void
 gpa_ranges_are_walked_to_their_end(void **state)
 {
 	static const struct {
@@ -279,6 +312,44 @@ an_index_spoilt_while_a_wish_is_weighed_stops_the_next_call(void **state)
 	assert_int_equal(recv_any(&rp, &signal), EIO);
 }
 
+/* Between two packets, four bytes from where it was. */
+static void
+unalign_in_on_second_load(const void *p)
+{
+	if (p == pair->mem + VMBUS_RING_O_IN && ++nloads_in == 2)
+		set_ctl(VMBUS_RING_O_IN, ctl(VMBUS_RING_O_IN) ^ 4);
+}
+
+static void
+a_wish_is_not_weighed_against_an_impossible_index(void **state)
+{
+	struct vmbus_ring_pkt rp;
+	bool signal = false;
+
+	(void)state;
+	fill();
+	assert_int_equal(send_len(8, 200, &signal), EAGAIN);
+	signal = false;
+	nloads_in = 0;
+	on_load = unalign_in_on_second_load;
+	assert_int_equal(recv_any(&rp, &signal), 0);
+	assert_int_equal(nloads_in, 2);
+	assert_false(signal);
+}
+
+static void
+a_packet_before_an_impossible_index_is_not_taken(void **state)
+{
+	struct vmbus_ring_pkt rp;
+	bool signal = false;
+
+	(void)state;
+	assert_int_equal(send_len(8, 1, &signal), 0);
+	set_ctl(VMBUS_RING_O_IN, ctl(VMBUS_RING_O_IN) + 4);
+	assert_int_equal(recv_any(&rp, &signal), EIO);
+	assert_int_equal(ctl(VMBUS_RING_O_OUT), 0);
+}
+
 /* Scribbles over the shared memory at every load, from a fixed seed. */
 static void
 scribble(const void *p)
@@ -360,10 +431,14 @@ main(void)
 		T(unknown_packet_flags_are_refused),
 		T(an_extra_header_is_stepped_over),
 		T(transfer_page_ranges_beyond_their_header_are_refused),
+		T(transfer_pages_without_a_range_are_stepped_over),
+		T(gpa_ranges_are_not_walked_beyond_their_header),
 		T(gpa_ranges_are_walked_to_their_end),
 		T(our_own_index_in_shared_memory_is_never_read_back),
 		T(an_index_changed_after_the_check_is_not_looked_at_again),
 		T(an_index_spoilt_while_a_wish_is_weighed_stops_the_next_call),
+		T(a_wish_is_not_weighed_against_an_impossible_index),
+		T(a_packet_before_an_impossible_index_is_not_taken),
 		T(a_hostile_other_end_can_only_make_it_stop),
 	};
 #undef T
