@@ -537,6 +537,45 @@ the_channels_coming_and_going_is_traced(void **state)
 	}
 }
 
+/* The next event of the trace, which is of this kind and of now. */
+static void
+traced(enum vss_trace_kind kind)
+{
+	struct vss_trace_event te;
+
+	assert_true(vss_trace_get(&trace, &te));
+	assert_int_equal(te.te_kind, kind);
+	assert_int_equal(te.te_ns, now);
+	while (vss_trace_get(&trace, &te))
+		assert_int_equal(te.te_ns, now);
+	now += 7;
+}
+
+static void
+what_clients_do_is_traced_when_they_do_it(void **state)
+{
+	uint64_t id;
+	uint32_t app, other;
+
+	(void)state;
+	vss_trace_init(&trace, events, VSS_NELEM(events));
+	now += 7;
+	(void)open_fs();
+	traced(VSS_TRACE_OPEN);
+	assert_int_equal(try_open(VSS_ENGINE_FS, 0, &other), EBUSY);
+	traced(VSS_TRACE_TURNED_AWAY);
+	app = open_app();
+	traced(VSS_TRACE_OPEN);
+	(void)send(H_CHECK);
+	traced(VSS_TRACE_REQUEST);
+	id = get(app, CHECK);
+	traced(VSS_TRACE_READ);
+	assert_int_equal(put(app, CHECK, id, 0), 0);
+	traced(VSS_TRACE_WRITE);
+	close_it(app);
+	traced(VSS_TRACE_CLOSE);
+}
+
 static void
 names_are_known_and_others_unknown(void **state)
 {
@@ -581,6 +620,7 @@ main(void)
 		T(status_says_frozen_from_the_first_freeze_to_idle),
 		T(status_says_what_was_agreed_and_counted),
 		T(the_channels_coming_and_going_is_traced),
+		T(what_clients_do_is_traced_when_they_do_it),
 		T(names_are_known_and_others_unknown),
 	};
 
