@@ -246,7 +246,9 @@ set_environment(void)
 	(void)setenv(
 	    "ASAN_OPTIONS", "log_path=/tmp/sanitizer:handle_segv=0", 1);
 	(void)setenv("TSAN_OPTIONS",
-	    "log_path=/tmp/sanitizer:handle_segv=0:halt_on_error=1", 1);
+	    "log_path=/tmp/sanitizer:handle_segv=0:halt_on_error=1:"
+	    "atexit_sleep_ms=0",
+	    1);
 }
 
 static void
