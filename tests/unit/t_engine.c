@@ -577,6 +577,56 @@ what_clients_do_is_traced_when_they_do_it(void **state)
 }
 
 static void
+a_name_may_be_of_anything_printable(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    vss_engine_hello(&eng, open_app(), "my ~app !", 0, false), 0);
+	assert_int_equal(
+	    vss_engine_hello(&eng, open_app(), "\x1f", 0, false), EINVAL);
+	assert_int_equal(
+	    vss_engine_hello(&eng, open_app(), "\x7f", 0, false), EINVAL);
+}
+
+static void
+the_last_slot_is_a_client_like_any_other(void **state)
+{
+	struct vss_engine_status es;
+	uint32_t app, slot;
+
+	(void)state;
+	conf.ec_max_clients = 1;
+	start();
+	(void)open_fs();
+	app = open_app();
+	assert_int_equal(app, 1);
+	(void)send(H_CHECK);
+	assert_true(vss_engine_wake(&eng, &slot));
+	assert_int_equal(slot, app);
+	vss_engine_status(&eng, &es);
+	assert_int_equal(es.es_napps, 1);
+}
+
+static void
+a_reason_is_for_the_next_answer_alone(void **state)
+{
+	uint32_t app;
+
+	(void)state;
+	(void)open_fs();
+	app = open_app();
+	vss_engine_reason(&eng, app, "the first");
+	(void)send(H_CHECK);
+	answer(app, CHECK, 1);
+	assert_fail(last_xid);
+	assert_string_equal(last_reply.ey_reason.er_text, "the first");
+	(void)send(H_CHECK);
+	answer(app, CHECK, 1);
+	assert_fail(last_xid);
+	assert_string_equal(last_reply.ey_reason.er_text, "");
+}
+
+static void
 names_are_known_and_others_unknown(void **state)
 {
 	(void)state;
@@ -621,6 +671,9 @@ main(void)
 		T(status_says_what_was_agreed_and_counted),
 		T(the_channels_coming_and_going_is_traced),
 		T(what_clients_do_is_traced_when_they_do_it),
+		T(a_name_may_be_of_anything_printable),
+		T(the_last_slot_is_a_client_like_any_other),
+		T(a_reason_is_for_the_next_answer_alone),
 		T(names_are_known_and_others_unknown),
 	};
 
