@@ -4,6 +4,7 @@
 #
 # isoroot: --fs ext4:256M,xfs:360M,btrfs:256M,in=ext4:64M@xfs --bound 280 --sys
 # timeout: 290
+# alone
 # needs: hv_vss_driver hv_vss_host hv_vss_daemon
 
 """hv_vss_daemon with its freezer, under the driver and the host's orders."""
