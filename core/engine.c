@@ -106,8 +106,8 @@ request_limit(const struct vss_engine *e, uint8_t op)
 
 /* A request that is not dropped; its slot is taken from now on. */
 static struct vss_request *
-accept_request(struct vss_engine *e, uint32_t len, uint64_t xactid, uint8_t op,
-    bool negotiate)
+accept_request(struct vss_engine *e, uint32_t len, uint64_t xactid,
+    const struct vss_wire_request *wr, bool negotiate)
 {
 	struct vss_request *rq = e->e_rx;
 	struct vss_engine_reply *ey = &rq->rq_reply;
@@ -118,20 +118,22 @@ accept_request(struct vss_engine *e, uint32_t len, uint64_t xactid, uint8_t op,
 	ey->ey_pkt = rq->rq_pkt;
 	ey->ey_len = len;
 	ey->ey_xactid = xactid;
-	ey->ey_op = op;
+	ey->ey_op = wr->wr_op;
 	ey->ey_negotiate = negotiate;
 	ey->ey_arrived_ns = e->e_now_ns;
+	rq->rq_vss = *wr;
 	rq->rq_lost = e->e_lost;
-	rq->rq_deadline_ns = e->e_now_ns + request_limit(e, op);
+	rq->rq_deadline_ns = e->e_now_ns + request_limit(e, wr->wr_op);
 	vss_request_move(&e->e_requests, rq, VSS_REQUEST_RUNNING);
 	vss_action_trace(e, VSS_TRACE_REQUEST, NULL,
-	    negotiate ? VSS_TRACE_NEGOTIATE : op, xactid);
+	    negotiate ? VSS_TRACE_NEGOTIATE : wr->wr_op, xactid);
 	return (rq);
 }
 
 static void
 rx_negotiate(struct vss_engine *e, uint32_t len, uint64_t xactid)
 {
+	static const struct vss_wire_request none;
 	struct vmbus_icmsg_versions ours;
 	struct vmbus_icmsg_agreed agreed;
 	struct vss_request *rq;
@@ -148,7 +150,7 @@ rx_negotiate(struct vss_engine *e, uint32_t len, uint64_t xactid)
 		vss_engine_rx_dropped(e, len, e->e_now_ns);
 		return;
 	}
-	rq = accept_request(e, len, xactid, 0, true);
+	rq = accept_request(e, len, xactid, &none, true);
 	if (error != 0) {
 		vss_action_why(e, VSS_ENGINE_CAUSE_MALFORMED, NULL);
 		vss_action_answer(e, rq, VMBUS_ICMSG_S_FAIL);
@@ -174,7 +176,7 @@ rx_vss(struct vss_engine *e, const struct vmbus_icmsg *im, uint32_t len,
 		vss_engine_rx_dropped(e, len, e->e_now_ns);
 		return;
 	}
-	rq = accept_request(e, len, xactid, wr.wr_op, false);
+	rq = accept_request(e, len, xactid, &wr, false);
 	if (error != 0) {
 		vss_action_why(e, VSS_ENGINE_CAUSE_MALFORMED, NULL);
 		vss_action_answer(e, rq, VMBUS_ICMSG_S_FAIL);
@@ -500,6 +502,19 @@ vss_engine_time_left(const struct vss_engine *e, uint64_t now_ns)
 	if (limit == VSS_ENGINE_NEVER || limit <= now_ns)
 		return (0);
 	return (limit - now_ns);
+}
+
+bool
+vss_engine_luns(const struct vss_engine *e, struct vss_wire_request *wr,
+    const uint8_t **luns)
+{
+	const struct vss_request *rq = e->e_cur;
+
+	if (rq == NULL || rq->rq_vss.wr_op != VSS_WIRE_FREEZE)
+		return (false);
+	*wr = rq->rq_vss;
+	*luns = vss_wire_luns(rq->rq_pkt);
+	return (true);
 }
 
 bool

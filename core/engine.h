@@ -117,6 +117,14 @@ void vss_engine_reason(struct vss_engine *e, uint32_t slot, const char *text);
 /* TIME LEFT of the limit that runs, ns, 0 when none does. */
 uint64_t vss_engine_time_left(const struct vss_engine *e, uint64_t now_ns);
 
+/*
+ * The FREEZE that is being answered, false if none is: its message, and the
+ * wr_nluns entries of its list as they are on the wire, which stay until the
+ * next call that takes the time.
+ */
+bool vss_engine_luns(const struct vss_engine *e, struct vss_wire_request *wr,
+    const uint8_t **luns);
+
 /* Takes one client that must be woken for poll; false when there is none. */
 bool vss_engine_wake(struct vss_engine *e, uint32_t *slot);
 

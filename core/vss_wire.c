@@ -141,6 +141,12 @@ vss_wire_shadow_lun(const uint8_t *pkt, uint32_t i, struct vss_wire_lun *wl)
 	wire_get_lun(pkt + WIRE_O_SHADOW + VSS_WIRE_LUN_LEN * i, wl);
 }
 
+const uint8_t *
+vss_wire_luns(const uint8_t *pkt)
+{
+	return (pkt + WIRE_O_LUNS);
+}
+
 void
 vss_wire_put_flags(uint8_t *pkt, uint32_t flags)
 {

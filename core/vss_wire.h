@@ -87,6 +87,9 @@ void vss_wire_lun(const uint8_t *pkt, uint32_t i, struct vss_wire_lun *wl);
 void vss_wire_shadow_lun(
     const uint8_t *pkt, uint32_t i, struct vss_wire_lun *wl);
 
+/* The list itself: wr_nluns entries of VSS_WIRE_LUN_LEN bytes. */
+const uint8_t *vss_wire_luns(const uint8_t *pkt);
+
 /* Writes the u32 flags of the answer to CHECK_HOT_BACKUP and GET_DM_INFO. */
 void vss_wire_put_flags(uint8_t *pkt, uint32_t flags);
 uint32_t vss_wire_get_flags(const uint8_t *pkt);

@@ -117,6 +117,8 @@ struct host {
 	uint64_t ho_timeout_ns; /* 0: each operation's own */
 	struct host_action *ho_actions;
 	uint32_t ho_nactions;
+	struct vss_wire_lun ho_luns[VSS_WIRE_LUN_MAX]; /* that FREEZE names */
+	uint32_t ho_nluns;
 
 	const struct host_front *ho_front;
 	void *ho_front_arg;
@@ -140,6 +142,7 @@ struct host {
 
 /* host_script.c: 0, or -1 after saying on stderr what is wrong. */
 int host_script(struct host *ho, char *const *argv, int argc);
+int host_script_lun(struct host *ho, const char *text);
 void host_script_free(struct host *ho);
 const char *host_op_name(enum host_op op);
 

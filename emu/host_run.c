@@ -85,9 +85,13 @@ run_encode(const struct host *ho, enum host_op op, uint8_t *pkt, uint32_t cap)
 		return (vmbus_icmsg_offer(pkt, cap, &host_versions));
 	memset(&wr, 0, sizeof(wr));
 	wr.wr_op = run_wire_op(op);
+	if (op == HOST_FREEZE && ho->ho_nluns > 0) {
+		wr.wr_form = VSS_WIRE_MESSAGE2;
+		wr.wr_nluns = ho->ho_nluns;
+	}
 	agreed = ho->ho_agreed.ia_message.iv_major != 0 ? &ho->ho_agreed :
 							  &usual;
-	return (vss_wire_encode(pkt, cap, agreed, &wr, NULL));
+	return (vss_wire_encode(pkt, cap, agreed, &wr, ho->ho_luns));
 }
 
 /* A new request at the end of the list. */
@@ -98,7 +102,9 @@ run_new_req(struct host *ho, enum host_op op, const struct host_action *raw)
 	uint8_t *pkt;
 	uint32_t len;
 
-	len = raw != NULL ? raw->ha_raw_len : 64;
+	len = raw != NULL     ? raw->ha_raw_len :
+	    op == HOST_FREEZE ? VMBUS_ICMSG_O_BODY + VSS_WIRE_MESSAGE2_BODY :
+				64;
 	grown = realloc(ho->ho_reqs, (ho->ho_nreqs + 1) * sizeof(*grown));
 	if (grown != NULL)
 		ho->ho_reqs = grown;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guid.h"
 #include "host.h"
 
 /* What stands behind an action's name. */
@@ -204,4 +205,48 @@ host_script_free(struct host *ho)
 	free(ho->ho_actions);
 	ho->ho_actions = NULL;
 	ho->ho_nactions = 0;
+}
+
+/* A number from 0 to 255 that ends with that character; behind it, or NULL. */
+static const char *
+script_byte(const char *text, char last, uint8_t *byte)
+{
+	unsigned long n;
+	char *end;
+
+	if (text == NULL || *text < '0' || *text > '9')
+		return (NULL);
+	n = strtoul(text, &end, 10);
+	if (n > UINT8_MAX || *end != last)
+		return (NULL);
+	*byte = (uint8_t)n;
+	return (end + 1);
+}
+
+int
+host_script_lun(struct host *ho, const char *text)
+{
+	struct vss_wire_lun *wl = &ho->ho_luns[ho->ho_nluns];
+	const char *rest = strchr(text, ':');
+	char guid[GUID_TEXT] = "";
+
+	if (ho->ho_nluns == VSS_WIRE_LUN_MAX) {
+		host_warn(NULL, "--lun: at most %d disks can be named",
+		    VSS_WIRE_LUN_MAX);
+		return (-1);
+	}
+	if (rest != NULL && rest - text < GUID_TEXT)
+		memcpy(guid, text, (size_t)(rest++ - text));
+	rest = script_byte(rest, ':', &wl->wl_port);
+	rest = script_byte(rest, ':', &wl->wl_target);
+	if (script_byte(rest, '\0', &wl->wl_lun) == NULL ||
+	    !guid_parse(guid, wl->wl_controller)) {
+		host_warn(NULL,
+		    "--lun %s: not CONTROLLER:PORT:TARGET:LUN, a GUID and "
+		    "three numbers from 0 to 255",
+		    text);
+		return (-1);
+	}
+	ho->ho_nluns++;
+	return (0);
 }

@@ -30,7 +30,7 @@ static int host_wake_write = -1;
 
 static const char host_usage[] =
     "usage: hv_vss_host --listen SOCK [--json] [--wait SECONDS]\n"
-    "                   [--timeout SECONDS] ACTION...\n"
+    "                   [--timeout SECONDS] [--lun DISK]... ACTION...\n"
     "       hv_vss_host --hv-utils PATH [--json] [--wait SECONDS]\n"
     "                   [--timeout SECONDS] ACTION...\n";
 
@@ -46,6 +46,8 @@ static const char host_help[] =
     "  --json             one JSON object a reply\n"
     "  --wait SECONDS     how long to wait for a guest (10)\n"
     "  --timeout SECONDS  how long to wait for a reply (freeze 130, others 15)\n"
+    "  --lun DISK         FREEZE names this disk: CONTROLLER:PORT:TARGET:LUN,\n"
+    "                     the GUID of a VMBus device and three numbers\n"
     "\n"
     "actions:\n"
     "  negotiate          agree on versions (done first, unless given first)\n"
@@ -168,6 +170,7 @@ host_options(struct host *ho, int argc, char **argv)
 		{ "json", no_argument, NULL, 'j' },
 		{ "wait", required_argument, NULL, 'w' },
 		{ "timeout", required_argument, NULL, 't' },
+		{ "lun", required_argument, NULL, 'L' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
@@ -197,6 +200,10 @@ host_options(struct host *ho, int argc, char **argv)
 				"timeout", optarg, 0.001, &ho->ho_timeout_ns))
 				return (-1);
 			break;
+		case 'L':
+			if (host_script_lun(ho, optarg) != 0)
+				return (-1);
+			break;
 		case 'h':
 			fputs(host_usage, stdout);
 			fputs(host_help, stdout);
@@ -210,6 +217,9 @@ host_options(struct host *ho, int argc, char **argv)
 	}
 	if (ho->ho_path == NULL)
 		return (host_usage_error("give --listen or --hv-utils"));
+	if (ho->ho_hvutils && ho->ho_nluns > 0)
+		return (host_usage_error("--lun: what --hv-utils stands in for "
+					 "carries no list of disks"));
 	if (optind == argc)
 		return (host_usage_error("no action is given"));
 	return (host_script(ho, argv + optind, argc - optind));

@@ -232,7 +232,8 @@ static int
 ioctl_any(struct file *fl, uint32_t cmd, void *data, size_t odd)
 {
 	uint8_t in[sizeof(struct fuse_ioctl_in) + DEV_IOCTL_MAX] = { 0 };
-	uint8_t out[sizeof(struct fuse_ioctl_out) + 1024];
+	uint8_t out[sizeof(struct fuse_ioctl_out) +
+	    sizeof(struct hv_vss_luns)];
 	struct fuse_ioctl_in *fi = (void *)in;
 	size_t len = sizeof(out);
 	int error;
@@ -255,7 +256,8 @@ ioctl_any(struct file *fl, uint32_t cmd, void *data, size_t odd)
 		len -= sizeof(struct fuse_ioctl_out);
 		FUZZ_CHECK(len <= fi->out_size);
 		if (data != NULL)
-			memcpy(data, out + sizeof(struct fuse_ioctl_out), len);
+			memcpy(data, out + sizeof(struct fuse_ioctl_out),
+			    len < 512 ? len : 512);
 	}
 	return (error);
 }
@@ -305,7 +307,7 @@ do_ioctl(struct file *fl)
 {
 	static const uint32_t cmds[] = { IOCHVVSSHELLO, IOCHVVSSREASON,
 		IOCHVVSSTIMELEFT, FIONBIO, FIOASYNC, IOCHVVSSREAD,
-		IOCHVVSSWRITE };
+		IOCHVVSSWRITE, IOCHVVSSLUNS };
 	uint8_t data[512] = { 0 }, how = fuzz_u8(&fz.fz_in);
 	uint32_t cmd;
 

@@ -36,6 +36,14 @@ _Static_assert(
 _Static_assert(sizeof(struct hv_vss_hello) == 64, "hv_vss_hello size");
 _Static_assert(sizeof(struct hv_vss_reason) == 256, "hv_vss_reason size");
 _Static_assert(sizeof(struct hv_vss_time_left) == 64, "hv_vss_time_left size");
+_Static_assert(sizeof(struct hv_vss_lun) == VSS_WIRE_LUN_LEN &&
+	HV_VSS_LUNS_MAX == VSS_WIRE_LUN_MAX,
+    "the host's list is the device's");
+_Static_assert(sizeof(struct hv_vss_luns) == 6256, "hv_vss_luns size");
+_Static_assert(HV_VSS_LUNS_LIST == (int)VSS_WIRE_MESSAGE2 &&
+	HV_VSS_LUNS_SHADOW == (int)VSS_WIRE_MESSAGE2EX &&
+	HV_VSS_LUNS_NONE == (int)VSS_WIRE_SHORT,
+    "the host's forms are the device's");
 _Static_assert((int)VSS_ENGINE_CHECK == (int)HV_VSS_CHECK &&
 	(int)VSS_ENGINE_FREEZE == (int)HV_VSS_FREEZE &&
 	(int)VSS_ENGINE_THAW == (int)HV_VSS_THAW &&
@@ -217,6 +225,24 @@ dev_time_left(fuse_req_t req, const struct dev_ctx *dc)
 	fuse_reply_ioctl(req, 0, &ht, sizeof(ht));
 }
 
+static void
+dev_luns(fuse_req_t req, const struct dev_ctx *dc)
+{
+	struct vss_wire_request wr;
+	struct hv_vss_luns hs;
+	const uint8_t *luns;
+
+	memset(&hs, 0, sizeof(hs));
+	if (vss_engine_luns(dc->dc_engine, &wr, &luns)) {
+		hs.hs_form = wr.wr_form;
+		hs.hs_backup_type = wr.wr_backup_type;
+		hs.hs_flags = wr.wr_lun_flags;
+		hs.hs_count = wr.wr_nluns;
+		memcpy(hs.hs_luns, luns, wr.wr_nluns * sizeof(hs.hs_luns[0]));
+	}
+	fuse_reply_ioctl(req, 0, &hs, sizeof(hs));
+}
+
 /* Those that take a structure; the length is that of the command's number. */
 static int
 dev_take(struct dev_ctx *dc, uint32_t slot, unsigned int cmd, const void *in,
@@ -255,6 +281,9 @@ dev_call_ioctl(fuse_req_t req, unsigned int cmd, struct fuse_file_info *fi,
 		return;
 	case IOCHVVSSTIMELEFT:
 		dev_time_left(req, dc);
+		return;
+	case IOCHVVSSLUNS:
+		dev_luns(req, dc);
 		return;
 	case FIONBIO:
 	case FIOASYNC:

@@ -20,6 +20,7 @@ from hvtest import (CHECK, FAIL, FREEZE, IOCHVVSSREAD, PREPARE,
 IOCHVVSSHELLO = 0x40407610
 IOCHVVSSREASON = 0x41007611
 IOCHVVSSTIMELEFT = 0x80407612
+IOCHVVSSLUNS = 0x98707613
 FIONBIO = 0x5421
 NOBODY = 65534
 
@@ -51,6 +52,15 @@ class Client(Device):
         fcntl.ioctl(self.fd, IOCHVVSSTIMELEFT, buf)
         check(not any(buf[16:]), "reserved bytes of TIME LEFT are 0")
         return struct.unpack_from("=QQ", buf)
+
+    def luns(self):
+        """Form, and the entries of the host's list of disks."""
+        buf = bytearray(6256)
+        fcntl.ioctl(self.fd, IOCHVVSSLUNS, buf)
+        form, _, _, count = struct.unpack_from("=IIII", buf)
+        check(not any(buf[16 + 24 * count:]), "the rest of the list is 0")
+        return form, [bytes(buf[16 + 24 * i:40 + 24 * i])
+                      for i in range(count)]
 
     def take(self, opt):
         """READs a notification of that operation; its id."""
@@ -595,6 +605,29 @@ def time_left_counts_down_the_limit_that_runs():
     app.answer(opt=THAW)
     is_ok(host, "thaw")
     check(app.time_left()[0] == 0, "none runs again")
+
+
+@case
+def the_disks_that_the_host_names_are_there_until_freeze_is_answered():
+    m = guest()
+    fs = Client(m.fs_dev)
+    check(fs.luns() == (0, []), "none before")
+    disk = "f8b3781a-1e82-4818-a1c3-63d806ec15bb"
+    host = m.host("check", "freeze", "thaw",
+                  options=["--lun", f"{disk}:0:0:3", "--lun", f"{disk}:1:2:255"])
+    msgid = fs.take(CHECK)
+    check(fs.luns() == (0, []), "none with CHECK")
+    fs.write(CHECK, SUCCESS, msgid)
+    msgid = fs.take(FREEZE)
+    guid = bytes.fromhex("1a78b3f8821e1848a1c363d806ec15bb")
+    check(fs.luns() == (1, [bytes(4) + guid + bytes((0, 0, 3, 0)),
+                            bytes(4) + guid + bytes((1, 2, 255, 0))]),
+          f"both: {fs.luns()}")
+    fs.write(FREEZE, SUCCESS, msgid)
+    is_ok(host, "freeze")
+    check(fs.luns() == (0, []), "none in the hold")
+    fs.answer(opt=THAW)
+    is_ok(host, "thaw")
 
 
 # Programs written for the plain interface.

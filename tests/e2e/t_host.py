@@ -82,6 +82,15 @@ def wrong_usage_is_said_on_standard_error_and_ends_with_1():
     for option in (["--wait", "x"], ["--wait", "-1"], ["--timeout", "0"],
                    ["--timeout", "nan"], ["--timeout", "1e9"]):
         usage("--listen", "/x", *option, "check")
+    disk = "f8b3781a-1e82-4818-a1c3-63d806ec15bb"
+    for lun in ("", disk, f"{disk}:0:0", f"{disk}:0:0:256", f"{disk}:0:0:1:",
+                f"{disk}:0:-1:0", f"{disk}:0: 1:0", f"{disk}0:0:0:0",
+                "{" + disk + "}:0:0:0", ":0:0:0"):
+        err = usage("--listen", "/x", "--lun", lun, "check")
+        check(len(err.splitlines()) == 1 and f"--lun {lun}:" in err, err)
+    usage("--listen", "/x", *261 * ["--lun", f"{disk}:0:0:0"], "check")
+    check("--lun" in usage("--hv-utils", "/x", "--lun", f"{disk}:0:0:0", "check"),
+          "--lun has no meaning there")
     for action in ("raw=00", "rescind"):
         check("--hv-utils" in usage("--hv-utils", "/x", action), action)
 

@@ -626,6 +626,72 @@ a_reason_is_for_the_next_answer_alone(void **state)
 	assert_string_equal(last_reply.ey_reason.er_text, "");
 }
 
+/* A FREEZE that names n disks, the last of them with that number. */
+static void
+send_list(uint32_t n, uint8_t last)
+{
+	static struct vss_wire_lun luns[VSS_WIRE_LUN_MAX];
+	struct vmbus_icmsg_agreed agreed = { { 3, 0 }, { 5, 0 } };
+	struct vss_wire_request wr = { 0 };
+	uint8_t *buf;
+	uint32_t len;
+
+	wr.wr_op = H_FREEZE;
+	wr.wr_form = VSS_WIRE_MESSAGE2;
+	wr.wr_nluns = n;
+	wr.wr_backup_type = 7;
+	luns[n - 1].wl_lun = last;
+	buf = vss_engine_rx_buf(&eng);
+	assert_non_null(buf);
+	len = vss_wire_encode(buf, VMBUS_ICMSG_PKT_MAX, &agreed, &wr, luns);
+	vss_engine_rx(&eng, len, ++last_xid, now);
+}
+
+static void
+the_hosts_list_of_disks_is_there_while_freeze_is_answered(void **state)
+{
+	struct vss_wire_request wr;
+	const uint8_t *luns;
+	uint32_t fs, app;
+
+	(void)state;
+	fs = open_fs();
+	app = open_app();
+	assert_false(vss_engine_luns(&eng, &wr, &luns));
+	(void)send(H_CHECK);
+	assert_false(vss_engine_luns(&eng, &wr, &luns));
+	answer(app, CHECK, 0);
+	answer(fs, CHECK, 0);
+	assert_ok(last_xid);
+	send_list(260, 9);
+	assert_true(vss_engine_luns(&eng, &wr, &luns));
+	assert_int_equal(wr.wr_form, VSS_WIRE_MESSAGE2);
+	assert_int_equal(wr.wr_backup_type, 7);
+	assert_int_equal(wr.wr_nluns, 260);
+	assert_int_equal(luns[259 * VSS_WIRE_LUN_LEN + 22], 9);
+	answer(app, FREEZE, 0);
+	assert_true(vss_engine_luns(&eng, &wr, &luns));
+	answer(fs, FREEZE, 0);
+	assert_false(vss_engine_luns(&eng, &wr, &luns));
+	assert_ok(last_xid);
+	(void)send(H_THAW);
+	assert_false(vss_engine_luns(&eng, &wr, &luns));
+}
+
+static void
+a_freeze_of_the_short_form_has_no_list(void **state)
+{
+	struct vss_wire_request wr;
+	const uint8_t *luns;
+
+	(void)state;
+	(void)open_fs();
+	(void)send(H_FREEZE);
+	assert_true(vss_engine_luns(&eng, &wr, &luns));
+	assert_int_equal(wr.wr_form, VSS_WIRE_SHORT);
+	assert_int_equal(wr.wr_nluns, 0);
+}
+
 static void
 names_are_known_and_others_unknown(void **state)
 {
@@ -674,6 +740,8 @@ main(void)
 		T(a_name_may_be_of_anything_printable),
 		T(the_last_slot_is_a_client_like_any_other),
 		T(a_reason_is_for_the_next_answer_alone),
+		T(the_hosts_list_of_disks_is_there_while_freeze_is_answered),
+		T(a_freeze_of_the_short_form_has_no_list),
 		T(names_are_known_and_others_unknown),
 	};
 

@@ -142,6 +142,7 @@ a_lun_list_encodes_and_decodes_as_the_example(void **state)
 	assert_memory_equal(&in, &out, sizeof(in));
 	vss_wire_lun(pkt, 0, &back);
 	assert_memory_equal(&lun, &back, sizeof(lun));
+	assert_ptr_equal(vss_wire_luns(pkt), pkt + 48);
 	assert_int_equal(vss_wire_encode(pkt, len - 1, &agreed, &in, &lun), 0);
 }
 

@@ -65,8 +65,40 @@ struct hv_vss_time_left {
 	uint8_t ht_reserved[48];
 };
 
+#define HV_VSS_LUNS_MAX 260
+
+/* A disk of the host's list, byte for byte as the host sent it. */
+struct hv_vss_lun {
+	uint8_t hl_bus_type;
+	uint8_t hl_reserved[3];
+	uint8_t hl_controller[16]; /* GUID: instance of the VMBus device */
+	uint8_t hl_port;
+	uint8_t hl_target;
+	uint8_t hl_lun;
+	uint8_t hl_reserved2;
+};
+
+/* Values of hs_form. */
+#define HV_VSS_LUNS_NONE   0 /* no FREEZE is being answered, or it has none */
+#define HV_VSS_LUNS_LIST   1 /* a list; it may be empty */
+#define HV_VSS_LUNS_SHADOW 2 /* the same, from a form with two lists */
+
+/*
+ * LUNS: the disks that the host is about to snapshot, as far as it named them,
+ * from a client's PREPARE or FREEZE until the host has its reply.  Backup type
+ * and flags are the host's, of unknown meaning (PROTOCOL: Message2).
+ */
+struct hv_vss_luns {
+	uint32_t hs_form;
+	uint32_t hs_backup_type;
+	uint32_t hs_flags;
+	uint32_t hs_count; /* at most HV_VSS_LUNS_MAX */
+	struct hv_vss_lun hs_luns[HV_VSS_LUNS_MAX];
+};
+
 #define IOCHVVSSHELLO	 _IOW('v', 16, struct hv_vss_hello)
 #define IOCHVVSSREASON	 _IOW('v', 17, struct hv_vss_reason)
 #define IOCHVVSSTIMELEFT _IOR('v', 18, struct hv_vss_time_left)
+#define IOCHVVSSLUNS	 _IOR('v', 19, struct hv_vss_luns)
 
 #endif /* _DEV_HYPERV_HV_VSS_EXT_H_ */
