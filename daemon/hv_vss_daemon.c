@@ -26,6 +26,7 @@
 
 #include "check.h"
 #include "dm.h"
+#include "notify.h"
 #include "version.h"
 
 #define DM_DEVICE    VSS_DEV(FS_VSS_DEV_NAME)
@@ -266,6 +267,7 @@ dm_wait_ms(struct dm *dm)
 	uint64_t at = dm_txn_deadline(dm), now = frz_now_ns();
 
 	at = dm_earlier(at, dm_helpers_deadline(dm));
+	at = dm_earlier(at, notify_due());
 	if (dm->dm_quit || (dm->dm_fd == -1 && dm_txn_idle(dm)))
 		at = dm_earlier(at, dm->dm_reopen_ns);
 	if (at == DM_NEVER)
@@ -338,6 +340,7 @@ dm_step(struct dm *dm)
 			dm_device_read(dm);
 	}
 	now = frz_now_ns();
+	notify_alive(now);
 	dm_look_back(dm);
 	dm_helpers_tick(dm, now);
 	dm_txn_tick(dm, now);
@@ -435,6 +438,7 @@ dm_serve(struct dm *dm)
 {
 	int error, parent = -1;
 
+	notify_init(frz_now_ns());
 	if (dm_record_lock(dm) != 0)
 		return (1);
 	error = dm_record_open(dm);
@@ -460,6 +464,7 @@ dm_serve(struct dm *dm)
 	}
 	if (!dm->dm_foreground)
 		dm_detach(parent);
+	(void)notify_say("READY=1");
 	report(REPORT_NOTICE, "serving %s", dm->dm_device);
 	while (!dm->dm_quit ||
 	    (!dm_txn_idle(dm) && frz_now_ns() < dm->dm_reopen_ns))

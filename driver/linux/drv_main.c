@@ -31,6 +31,7 @@
 #include "drv_link.h"
 #include "drv_log.h"
 #include "drv_proc.h"
+#include "notify.h"
 #include "report.h"
 #include "version.h"
 
@@ -146,6 +147,8 @@ driver_arm(struct driver *dr)
 
 	if (dr->dr_link.ln_retry_ns < at_ns)
 		at_ns = dr->dr_link.ln_retry_ns;
+	if (notify_due() < at_ns)
+		at_ns = notify_due();
 	if (dr->dr_stopping && dr->dr_stop_ns < at_ns)
 		at_ns = dr->dr_stop_ns;
 	if (at_ns == dr->dr_armed_ns)
@@ -280,6 +283,7 @@ driver_turn(struct driver *dr)
 		vss_engine_timer(&dr->dr_engine, now_ns);
 	if (fds[0].revents != 0)
 		driver_stop(dr);
+	notify_alive(now_ns);
 	driver_pump(dr);
 }
 
@@ -495,6 +499,7 @@ main(int argc, char **argv)
 	dr->dr_dir = "/dev";
 	if (driver_options(dr, argc, argv) != 0)
 		return (1);
+	notify_init(driver_now());
 	report_init(DRIVER_NAME, dr->dr_debug ? REPORT_DEBUG : REPORT_NOTICE);
 	fuse_set_log_func(driver_fuse_says);
 	if (driver_settings(dr) != 0 || driver_files(dr) != 0 ||
@@ -508,7 +513,11 @@ main(int argc, char **argv)
 			    strerror(error));
 	}
 	proc_harden();
-	proc_notify_ready();
+	error = notify_say("READY=1");
+	if (error != 0)
+		report(REPORT_WARNING,
+		    "cannot tell the service manager that it is ready: %s",
+		    strerror(error));
 	report(REPORT_NOTICE, "ready: %s and %s", dr->dr_devs[0].dv_path,
 	    dr->dr_devs[1].dv_path);
 	error = driver_run(dr);

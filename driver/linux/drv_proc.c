@@ -10,14 +10,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "report.h"
@@ -109,35 +106,4 @@ proc_harden(void)
 	prctl(PR_SET_DUMPABLE, 0);
 #endif
 	proc_lock_memory();
-}
-
-void
-proc_notify_ready(void)
-{
-	static const char text[] = "READY=1\n";
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un sun;
-	size_t len;
-	int fd;
-
-	if (path == NULL || (path[0] != '/' && path[0] != '@'))
-		return;
-	len = strlen(path);
-	memset(&sun, 0, sizeof(sun));
-	sun.sun_family = AF_UNIX;
-	if (len >= sizeof(sun.sun_path))
-		return;
-	memcpy(sun.sun_path, path, len);
-	/* An abstract address begins with NUL and ends where it is said to. */
-	if (path[0] == '@')
-		sun.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (sendto(fd, text, sizeof(text) - 1, MSG_NOSIGNAL,
-		(const struct sockaddr *)&sun,
-		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
-		report(REPORT_WARNING, "%s: cannot tell that it is ready: %s",
-		    path, strerror(errno));
-	close(fd);
 }

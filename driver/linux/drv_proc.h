@@ -27,7 +27,4 @@ int proc_daemonise(void);
 /* Call when everything is set up; each failure is reported and harmless. */
 void proc_harden(void);
 
-/* Tells the service manager, if one asked to be told. */
-void proc_notify_ready(void);
-
 #endif /* _DRV_PROC_H_ */

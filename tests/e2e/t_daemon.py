@@ -397,6 +397,24 @@ def in_the_background_it_starts_and_ends():
     until(lambda: not hvtest.pids_of("hv_vss_daemon"), "its end")
 
 
+@case
+def the_service_manager_is_told_that_it_is_ready_and_that_it_lives():
+    m = hvtest.Machine()
+    m.start_driver()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(m.dir + "/notify")
+        s.settimeout(10)
+        p = hvtest.Process(daemon_argv(m, "-n"),
+                           env=dict(os.environ, WATCHDOG_USEC="300000",
+                                    NOTIFY_SOCKET=m.dir + "/notify"))
+        told = [s.recv(100).decode()]
+        while len(told) < 9 and told[-3:] != ["READY=1", "WATCHDOG=1",
+                                              "WATCHDOG=1"]:
+            told.append(s.recv(100).decode())
+        check(told[-3:] == ["READY=1", "WATCHDOG=1", "WATCHDOG=1"], told)
+        check(p.end() == 0, "it ends")
+
+
 # A guard that is a service of its own.
 
 class GuardService:

@@ -169,9 +169,24 @@ def the_service_manager_is_told_when_it_is_ready():
                          m.dir, "-n"],
                         env=dict(os.environ, NOTIFY_SOCKET=name))
             check(select.select([s], [], [], 10)[0], "it is told")
-            check(s.recv(100) == b"READY=1\n", "that it is ready")
+            check(s.recv(100) == b"READY=1", "that it is ready")
             Device(m.app_dev).close()
             p.end()
+
+
+@case
+def the_service_manager_hears_from_time_to_time_that_it_lives():
+    m = hvtest.Machine()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(m.dir + "/notify")
+        s.settimeout(10)
+        p = Process([DRIVER, "--transport", f"emu:{m.socket}", "--dev-dir",
+                     m.dir, "-n"],
+                    env=dict(os.environ, NOTIFY_SOCKET=m.dir + "/notify",
+                             WATCHDOG_USEC="300000"))
+        told = [s.recv(100) for _ in range(4)]
+        check(told == [b"READY=1"] + 3 * [b"WATCHDOG=1"], f"{told}")
+        p.end()
 
 
 # Death and end.

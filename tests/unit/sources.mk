@@ -6,6 +6,7 @@ UNIT_LIBS= $(PLAN_LIBS)
 UNIT_TESTS+=
 UNIT_TESTS+= t_plan.t t_check.t t_fs_types.t t_fs_table.t
 UNIT_TESTS+= t_conf.t t_conf_file.t t_report.t t_guid.t
+UNIT_TESTS+= t_notify.t
 UNIT_TESTS+= t_stage.t t_stage_lost.t t_action.t
 UNIT_TESTS+= t_client.t
 UNIT_TESTS+= t_engine.t
