@@ -6,7 +6,7 @@
 /*
  * What the plan wants to know of the system: its mounts, which of them are of
  * one file system, and which file system lies on which other.  Implemented once
- * for each system (fs_linux.c); plan.c decides.
+ * for each system (fs_linux.c, fs_freebsd.c); plan.c decides.
  *
  * A *file system* here is what freezes as one: a superblock.  It lies on
  * another when its blocks are kept in a file of that one (a loop device),
@@ -96,10 +96,14 @@ void fs_free(struct fs_table *ft);
 
 /*
  * A descriptor that notes whether anything was mounted, remounted or unmounted
- * since the last fs_changed(), or -1.
+ * since the last fs_changed(), or -1.  Where the system tells too little of
+ * that, it may always have been.
  */
 int fs_watch(void);
 bool fs_changed(int watch);
+
+/* What shows on which other a file system lies, for messages. */
+extern const char fs_topology[];
 
 /* Asks without opening and without mounting anything; not of a detour. */
 enum fs_kind fs_kind(const char *root, const char *path);

@@ -28,6 +28,8 @@
 
 #define PATH_LEN 4096
 
+const char fs_topology[] = "/sys";
+
 /* What libmount keeps alive for the table's strings. */
 struct memory {
 	struct libmnt_table *me_table;

@@ -4,9 +4,10 @@
  */
 
 /*
- * The types of file systems that are known.  A type that is missing is UNKNOWN,
- * and then a writable one is a veto: better one question to the administrator
- * than a backup that nobody can restore.
+ * What class a type of file system is of, by the system's list of names.  A
+ * type that is missing there is UNKNOWN, and then a writable one is a veto:
+ * better one question to the administrator than a backup that nobody can
+ * restore.
  */
 
 #include "fs_types.h"
@@ -14,60 +15,36 @@
 #include <stddef.h>
 #include <string.h>
 
-static const char *const freezable[] = { "ext2", "ext3", "ext4", "xfs", "btrfs",
-	"f2fs", "jfs", "reiserfs", "nilfs2", "gfs2", NULL };
+/* A name that ends in a '*' stands for all that begin so. */
+static bool
+is_called(const char *type, const char *name)
+{
+	size_t len = strlen(name);
 
-/* ZFS is always consistent on disk; the others have no freeze call. */
-static const char *const sync_only[] = { "zfs", "vfat", "msdos", "exfat",
-	"ntfs3", "fuseblk", NULL };
-
-static const char *const read_only[] = { "squashfs", "erofs", "iso9660",
-	"cramfs", "romfs", NULL };
-
-static const char *const pseudo[] = { "proc", "sysfs", "devpts", "devtmpfs",
-	"cgroup", "cgroup2", "cpuset", "securityfs", "selinuxfs", "smackfs",
-	"apparmorfs", "debugfs", "tracefs", "configfs", "fusectl", "mqueue",
-	"autofs", "binfmt_misc", "rpc_pipefs", "nfsd", "efivarfs", "pstore",
-	"bpf", "nsfs", "resctrl", "binder", "dlmfs", "ocfs2_dlmfs",
-	"functionfs", "gadgetfs", "spufs", "xenfs", "usbfs", "usbdevfs",
-	"pipefs", "sockfs", "bdev", "anon_inodefs", "balloon_xenfs",
-	"guest_memfd", "secretmem", "pidfs", "drm", NULL };
-
-static const char *const memory[] = { "tmpfs", "ramfs", "rootfs", "hugetlbfs",
-	NULL };
-
-static const char *const network[] = { "nfs", "nfs4", "cifs", "smb3", "smbfs",
-	"ncpfs", "ceph", "9p", "afs", "coda", "lustre", "orangefs", "pvfs2",
-	"gpfs", "beegfs", "panfs", "acfs", "davfs", "vboxsf", "vmhgfs",
-	"prl_fs", "virtiofs", NULL };
-
-static const struct {
-	enum fs_class ty_class;
-	const char *const *ty_names;
-} classes[] = {
-	{ FS_CLASS_FREEZE, freezable },
-	{ FS_CLASS_SYNC, sync_only },
-	{ FS_CLASS_READONLY, read_only },
-	{ FS_CLASS_PSEUDO, pseudo },
-	{ FS_CLASS_MEMORY, memory },
-	{ FS_CLASS_NETWORK, network },
-};
+	if (len > 0 && name[len - 1] == '*')
+		return (strncmp(type, name, len - 1) == 0);
+	return (strcmp(type, name) == 0);
+}
 
 enum fs_class
 fs_class(const char *type)
 {
-	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
-		for (size_t j = 0; classes[i].ty_names[j] != NULL; j++)
-			if (strcmp(type, classes[i].ty_names[j]) == 0)
-				return (classes[i].ty_class);
-	if (strncmp(type, "fuseblk.", 8) == 0)
-		return (FS_CLASS_SYNC);
-	if (strcmp(type, "fuse") == 0 || strncmp(type, "fuse.", 5) == 0)
-		return (FS_CLASS_FUSE);
-	if (strcmp(type, "overlay") == 0 || strcmp(type, "overlayfs") == 0)
-		return (FS_CLASS_OVERLAY);
-	if (strcmp(type, "ecryptfs") == 0)
-		return (FS_CLASS_STACKED);
+	static const char *const *const names[FS_CLASS_UNKNOWN] = {
+		[FS_CLASS_FREEZE] = fs_names_freeze,
+		[FS_CLASS_SYNC] = fs_names_sync,
+		[FS_CLASS_READONLY] = fs_names_readonly,
+		[FS_CLASS_PSEUDO] = fs_names_pseudo,
+		[FS_CLASS_MEMORY] = fs_names_memory,
+		[FS_CLASS_NETWORK] = fs_names_network,
+		[FS_CLASS_FUSE] = fs_names_fuse,
+		[FS_CLASS_OVERLAY] = fs_names_overlay,
+		[FS_CLASS_STACKED] = fs_names_stacked,
+	};
+
+	for (enum fs_class fc = 0; fc < FS_CLASS_UNKNOWN; fc++)
+		for (size_t i = 0; names[fc][i] != NULL; i++)
+			if (is_called(type, names[fc][i]))
+				return (fc);
 	return (FS_CLASS_UNKNOWN);
 }
 

@@ -23,6 +23,17 @@ enum fs_class {
 	FS_CLASS_UNKNOWN
 };
 
+/* What each system has (fs_types_linux.c); a NULL ends each list. */
+extern const char *const fs_names_freeze[];
+extern const char *const fs_names_sync[];
+extern const char *const fs_names_readonly[];
+extern const char *const fs_names_pseudo[];
+extern const char *const fs_names_memory[];
+extern const char *const fs_names_network[];
+extern const char *const fs_names_fuse[];
+extern const char *const fs_names_overlay[];
+extern const char *const fs_names_stacked[];
+
 enum fs_class fs_class(const char *type);
 
 /* Whether looking up a path on such a file system may hang. */

@@ -456,7 +456,8 @@ why_frozen(struct making *mk, unsigned int fs)
 			", which is frozen after it" :
 			""));
 	if (fy->fy_ground == FS_GROUND_UNSEEN)
-		return ("written to; /sys does not show what it lies on");
+		return (text(mk, "written to; %s does not show what it lies on",
+		    fs_topology));
 	return ("written to");
 }
 

@@ -2,9 +2,12 @@
 
 # The plan and what it knows of the system; the programs that use it want
 # PLAN_LIBS.
-PLAN_SRCS= plan.c check.c fs_types.c fs_table.c fs_linux.c fs_linux_block.c fs_linux_ns.c
+PLAN_SRCS= plan.c check.c fs_types.c fs_table.c $(PLAN_SRCS_$(OS))
+PLAN_SRCS_Linux= fs_types_linux.c fs_linux.c fs_linux_block.c fs_linux_ns.c
+PLAN_SRCS_FreeBSD= fs_types_freebsd.c fs_freebsd.c fs_freebsd_geom.c
 PLAN_OBJS= $(PLAN_SRCS:.c=.o)
-PLAN_LIBS= -lmount
+PLAN_LIBS= $(PLAN_LIBS_$(OS))
+PLAN_LIBS_Linux= -lmount
 plan.a: $(PLAN_OBJS)
 	rm -f $@ && $(AR) rcs $@ $(PLAN_OBJS)
 

@@ -55,6 +55,7 @@ include $(TOP)/driver/linux/sources.mk
 include $(TOP)/lib/sources.mk
 include $(TOP)/ctl/sources.mk
 include $(TOP)/tests/unit/sources.mk
+include $(TOP)/tests/freebsd/sources.mk
 include $(TOP)/tests/sim/sources.mk
 include $(TOP)/tests/model/sources.mk
 include $(TOP)/fuzz/sources.mk

@@ -13,11 +13,8 @@
  *	dir PATH
  *	fifo PATH
  *	set KEY=VALUE		of the configuration
- *	freeze LEVEL POINT | part of the reason	(the plan, in its order)
- *	sync - POINT | ..., veto - POINT | ..., leave - POINT | ...
- *	works | refused TEXT	whether a backup would work, or part of why not
  *
- * The trees are made below a temporary directory.
+ * and the lines of expect.h.  The trees are made below a temporary directory.
  */
 
 #include <setjmp.h>
@@ -30,21 +27,13 @@
 #include <sys/stat.h>
 
 #include <ftw.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "plan.h"
-
-#define LINES_MAX 128
+#include "expect.h"
 
 struct machine {
 	char ma_root[64];
-	char *ma_lines[LINES_MAX]; /* what is expected */
-	unsigned int ma_nlines;
-	char *ma_verdict;
+	struct expect ma_expect;
 	struct conf ma_conf;
 	struct plan_policy ma_policy;
 	char *ma_text; /* the whole file, which the rest points into */
@@ -108,16 +97,12 @@ take_line(struct machine *ma, char *line)
 {
 	char *whole = line, *word = strsep(&line, " "), *path;
 
-	if (line == NULL && strcmp(word, "works") != 0)
-		return;
-	if (strcmp(word, "mount") == 0)
+	if (line == NULL)
+		expect_take(&ma->ma_expect, word);
+	else if (strcmp(word, "mount") == 0)
 		append(ma, "proc/self/mountinfo", line);
 	else if (strcmp(word, "set") == 0)
 		set(ma, line);
-	else if (strcmp(word, "works") == 0)
-		ma->ma_verdict = word;
-	else if (strcmp(word, "refused") == 0)
-		ma->ma_verdict = line;
 	else if (strcmp(word, "file") == 0) {
 		path = strsep(&line, " ");
 		append(ma, path, line == NULL ? "" : line);
@@ -125,28 +110,18 @@ take_line(struct machine *ma, char *line)
 	    strcmp(word, "fifo") == 0) {
 		path = strsep(&line, " ");
 		make_other(ma, word, path, line);
-	} else if (word[0] != '#') {
+	} else {
 		line[-1] = ' ';
-		assert_true(ma->ma_nlines < LINES_MAX);
-		ma->ma_lines[ma->ma_nlines++] = whole;
+		expect_take(&ma->ma_expect, whole);
 	}
 }
 
 static void
 load(struct machine *ma, const char *name)
 {
-	char path[PATH_MAX], *rest, *line;
-	size_t len = 0;
-	FILE *f;
+	char *rest, *line;
 
-	/* The data is beside this file. */
-	(void)snprintf(path, sizeof(path), "%.*sdata/plan/%s",
-	    (int)(strlen(__FILE__) - strlen("t_plan.c")), __FILE__, name);
-	f = fopen(path, "re");
-	if (f == NULL)
-		fail_msg("%s: absent", path);
-	assert_true(getdelim(&ma->ma_text, &len, '\0', f) > 0);
-	(void)fclose(f);
+	ma->ma_text = expect_read(__FILE__, "plan", name);
 	(void)snprintf(ma->ma_root, sizeof(ma->ma_root), "/tmp/t_plan.XXXXXX");
 	assert_non_null(mkdtemp(ma->ma_root));
 	conf_default(&ma->ma_conf);
@@ -174,42 +149,6 @@ unload(struct machine *ma)
 	free(ma->ma_text);
 }
 
-/* "ACTION LEVEL POINT | part of the reason" against a line of the plan. */
-static void
-compare_line(const char *name, const char *want, const struct plan_line *pl)
-{
-	char have[PATH_MAX], level[16];
-	const char *bar = strstr(want, " | ");
-
-	if (bar == NULL)
-		fail_msg("%s: '%s': not understood", name, want);
-	(void)snprintf(level, sizeof(level), "%u", pl->pl_level);
-	(void)snprintf(have, sizeof(have), "%s %s %s",
-	    plan_action_name(pl->pl_action),
-	    pl->pl_action == PLAN_FREEZE ? level : "-", pl->pl_point);
-	if (strlen(have) != (size_t)(bar - want) ||
-	    strncmp(have, want, strlen(have)) != 0 ||
-	    strstr(pl->pl_reason, bar + 3) == NULL)
-		fail_msg("%s:\n  want %s\n  have %s | %s", name, want, have,
-		    pl->pl_reason);
-}
-
-static void
-compare(const char *name, const struct machine *ma, const struct plan *pn)
-{
-	for (size_t i = 0; i < pn->pn_nlines && i < ma->ma_nlines; i++)
-		compare_line(name, ma->ma_lines[i], &pn->pn_lines[i]);
-	assert_int_equal(pn->pn_nlines, ma->ma_nlines);
-	assert_non_null(ma->ma_verdict);
-	if (strcmp(ma->ma_verdict, "works") == 0) {
-		if (pn->pn_veto != NULL)
-			fail_msg("%s: refused: %s", name, pn->pn_veto);
-	} else if (pn->pn_veto == NULL ||
-	    strstr(pn->pn_veto, ma->ma_verdict) == NULL)
-		fail_msg("%s: refused with '%s', not '%s'", name,
-		    ma->ma_verdict, pn->pn_veto);
-}
-
 static const struct plan_line *
 line_of(const struct plan *pn, const char *point)
 {
@@ -223,7 +162,7 @@ line_of(const struct plan *pn, const char *point)
 static void
 try_remedy(const char *name, const char *setting, const char *point)
 {
-	struct machine ma = { .ma_nlines = 0 };
+	struct machine ma = { .ma_text = NULL };
 	char err[256] = "";
 	struct plan pn;
 
@@ -256,14 +195,14 @@ try_remedies(const char *name, const struct plan_line *pl)
 static void
 try(const char *name)
 {
-	struct machine ma = { .ma_nlines = 0 };
+	struct machine ma = { .ma_text = NULL };
 	char err[256] = "";
 	struct plan pn;
 
 	load(&ma, name);
 	if (plan_make(&pn, &ma.ma_policy, err, sizeof(err)) != 0)
 		fail_msg("%s: %s", name, err);
-	compare(name, &ma, &pn);
+	expect_plan(name, &ma.ma_expect, &pn);
 	plan_free(&pn);
 	unload(&ma);
 }
@@ -483,7 +422,7 @@ every_remedy_that_a_veto_names_allows_the_backup(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		struct machine ma = { .ma_nlines = 0 };
+		struct machine ma = { .ma_text = NULL };
 
 		load(&ma, names[i]);
 		assert_int_equal(
@@ -527,7 +466,7 @@ what_is_mounted_in_other_namespaces_only_is_frozen_there(void **state)
 static void
 more_file_systems_than_can_be_frozen_are_refused(void **state)
 {
-	struct machine ma = { .ma_nlines = 0 };
+	struct machine ma = { .ma_text = NULL };
 	char err[256] = "";
 	struct plan pn;
 
