@@ -102,6 +102,10 @@ bench: ## as root: side-by-side figures (CASE="4fs nested/..." only those)
 install: all ## install into $(DESTDIR)$(PREFIX)
 	@sh mk/install.sh "$(DESTDIR)" "$(PREFIX)" $(VARIANT)
 
+deb: ## build the Debian packages into build/deb
+	@sh tools/setup deb
+	@sh mk/deb.sh build/deb
+
 dist: ## pack the committed tree into build/hv_vss-VERSION.tar.gz
 	@mkdir -p build
 	v=`sed -n 's/.*VERSION "\(.*\)"/\1/p' common/version.h` && \
@@ -115,4 +119,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 12
 
 .PHONY: all check unit e2e matrix soak asan tsan sim model fuzz fuzz-cov cov \
-	mutants lint format demo bench install dist clean help
+	mutants lint format demo bench install deb dist clean help

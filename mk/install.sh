@@ -1,17 +1,29 @@
 #!/bin/sh
-# Installs what a variant has built: install.sh DESTDIR PREFIX VARIANT.
+# Installs what a variant has built: install.sh DESTDIR PREFIX VARIANT.  Where
+# things go, below the prefix or absolute, can be said in the environment:
+# SBINDIR, DAEMONDIR (hv_vss_daemon alone, where another package has a program
+# of that name in sbin), LIBEXECDIR, LIBDIR, SYSCONFDIR; on Linux UNITDIR,
+# UDEVDIR, SYSUSERSDIR, TMPFILESDIR.
 set -eu
-dest=$1$2
+root=$1
 prefix=$2
 variant=$3
 top=$(cd "$(dirname "$0")/.." && pwd)
 out=$top/build
 [ "$variant" = rel ] || out=$out/$variant
 
+# under DIR: absolute, and below the prefix if it was not.
+under() {
+	case $1 in
+	/*) echo "$1" ;;
+	*) echo "$prefix/$1" ;;
+	esac
+}
+
 # put MODE DIR FILE...: a pattern without a match is a part that is not there.
 put() {
 	mode=$1
-	dir=$dest/$2
+	dir=$root$(under "$2")
 	shift 2
 	for f; do
 		[ -f "$f" ] || continue
@@ -20,19 +32,54 @@ put() {
 	done
 }
 
-put 755 sbin "$out"/bin/*
-put 755 libexec "$out"/libexec/*
-put 644 lib "$out"/lib/libhv_vss.a "$out"/lib/libhv_vss.so.1
-ln -sf libhv_vss.so.1 "$dest/lib/libhv_vss.so"
+sbindir=$(under "${SBINDIR:-sbin}")
+daemondir=$(under "${DAEMONDIR:-$sbindir}")
+libexecdir=$(under "${LIBEXECDIR:-libexec}")
+libdir=$(under "${LIBDIR:-lib}")
+sysconfdir=${SYSCONFDIR:-/etc}
+
+# fill FILE DIR [NAME]: a text with the paths in it.
+fill() {
+	dir=$root$(under "$2")
+	install -d "$dir"
+	sed -e "s,@PREFIX@,$prefix,g" -e "s,@VERSION@,$version,g" \
+		-e "s,@SBINDIR@,$sbindir,g" -e "s,@DAEMONDIR@,$daemondir,g" \
+		-e "s,@LIBEXECDIR@,$libexecdir,g" -e "s,@LIBDIR@,$libdir,g" \
+		-e "s,@SYSCONFDIR@,$sysconfdir,g" \
+		"$1" >"$dir/${3:-${1##*/}}"
+	chmod 644 "$dir/${3:-${1##*/}}"
+}
+
 version=$(sed -n 's/.*HV_VSS_VERSION "\(.*\)"/\1/p' "$top/common/version.h")
-pc=lib/pkgconfig
+for f in "$out"/bin/*; do
+	case ${f##*/} in
+	hv_vss_daemon) put 755 "$daemondir" "$f" ;;
+	*) put 755 "$sbindir" "$f" ;;
+	esac
+done
+put 755 "$libexecdir" "$out"/libexec/*
+put 644 "$libdir" "$out"/lib/libhv_vss.a "$out"/lib/libhv_vss.so.1
+ln -sf libhv_vss.so.1 "$root$libdir/libhv_vss.so"
+pc=$libdir/pkgconfig
 [ "$(uname -s)" != FreeBSD ] || pc=libdata/pkgconfig
-install -d "$dest/$pc"
-sed -e "s,@PREFIX@,$prefix," -e "s,@VERSION@,$version," \
-	"$top/lib/libhv_vss.pc.in" >"$dest/$pc/libhv_vss.pc"
+fill "$top/lib/libhv_vss.pc.in" "$pc" libhv_vss.pc
 put 644 include "$top"/include/hv_vss.h
 put 644 include/dev/hyperv "$top"/include/dev/hyperv/*.h
 put 644 share/examples/hv_vss "$top"/examples/hv_vss.conf
 for section in 3 4 5 7 8; do
 	put 644 "share/man/man$section" "$top"/man/*."$section"
 done
+
+[ "$(uname -s)" = Linux ] || exit 0
+from=$top/packaging/linux
+unitdir=${UNITDIR:-lib/systemd/system}
+for f in "$from"/*.service "$from"/*.socket; do
+	fill "$f" "$unitdir"
+done
+# The names of the kernel tools' own daemon's unit, on Debian and on Fedora.
+for unit in hv-vss-daemon hypervvssd; do
+	fill "$from/kernel-tools.conf" "$unitdir/$unit.service.d" hv_vss.conf
+done
+put 644 "${UDEVDIR:-lib/udev}/rules.d" "$from"/*.rules
+fill "$from/hv_vss.sysusers" "${SYSUSERSDIR:-lib/sysusers.d}" hv_vss.conf
+fill "$from/hv_vss.tmpfiles" "${TMPFILESDIR:-lib/tmpfiles.d}" hv_vss.conf
