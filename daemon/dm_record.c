@@ -28,6 +28,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -304,7 +305,8 @@ dm_record_read(struct dm *dm, struct dm_record *rc)
 	char boot[64], want[80], *line, *save;
 	ssize_t n;
 
-	memset(rc, 0, sizeof(*rc));
+	/* Not the whole of it, which would be memory for what is not there. */
+	memset(rc, 0, offsetof(struct dm_record, rc_fs));
 	if (dm->dm_record == -1)
 		return (false);
 	n = pread(dm->dm_record, tt->tt_buf, sizeof(tt->tt_buf) - 1, 0);

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,7 +128,7 @@ dm_recover_list_all(struct dm_record *rc)
 	uint32_t i;
 	FILE *fp;
 
-	memset(rc, 0, sizeof(*rc));
+	memset(rc, 0, offsetof(struct dm_record, rc_fs));
 	fp = fopen("/proc/self/mountinfo", "re");
 	if (fp == NULL)
 		return;

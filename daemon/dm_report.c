@@ -47,6 +47,8 @@ static const struct {
 	{ "open", ENOENT, "it was unmounted or moved; try again" },
 	{ "open", ENOTDIR, "neither directory nor file; exclude it" },
 	{ "open", EOWNERDEAD, "the guard takes no descriptors; try again" },
+	{ "open", EMFILE,
+	    "raise the limit of open files (LimitNOFILE of the service)" },
 	{ "open", EPERM, "hv_vss_daemon must be root" },
 };
 

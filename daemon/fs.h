@@ -66,6 +66,8 @@ struct fs_system {
 	unsigned int *fy_lower;
 };
 
+struct fs_table_way; /* fs_table.c's */
+
 struct fs_table {
 	struct fs_mount *ft_mounts;
 	unsigned int ft_nmounts;
@@ -73,6 +75,8 @@ struct fs_table {
 	unsigned int ft_nfs;
 	char ft_disk[32]; /* a writable disk of the machine, "" if none is seen
 			   */
+	struct fs_table_way *ft_ways; /* where paths lead, fs_table.c's */
+	unsigned int ft_nways;
 	void *ft_memory;
 };
 

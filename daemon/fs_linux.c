@@ -33,7 +33,7 @@ const char fs_topology[] = "/sys";
 /* What libmount keeps alive for the table's strings. */
 struct memory {
 	struct libmnt_table *me_table;
-	int *me_parents; /* mount id of each mount's parent */
+	uint64_t *me_parents; /* mount id of each mount's parent */
 };
 
 static const char *
@@ -67,24 +67,11 @@ load(struct fs_table *ft, struct memory *me)
 		m->fm_id = (uint64_t)mnt_fs_get_id(fs);
 		m->fm_major = major(dev);
 		m->fm_minor = minor(dev);
-		me->me_parents[ft->ft_nmounts++] = mnt_fs_get_parent_id(fs);
+		me->me_parents[ft->ft_nmounts++] = (uint64_t)
+		    mnt_fs_get_parent_id(fs);
 	}
 	mnt_free_iter(it);
 	return (0);
-}
-
-/* Mount ids are looked up once, so that the rest can follow indices. */
-static void
-find_parents(struct fs_table *ft, const struct memory *me)
-{
-	for (unsigned int i = 0; i < ft->ft_nmounts; i++) {
-		ft->ft_mounts[i].fm_parent = FS_NONE;
-		for (unsigned int j = 0; j < ft->ft_nmounts; j++)
-			if (j != i &&
-			    ft->ft_mounts[j].fm_id ==
-				(uint64_t)me->me_parents[i])
-				ft->ft_mounts[i].fm_parent = j;
-	}
 }
 
 /* The options of the superblock, the last field of mountinfo. */
@@ -201,13 +188,13 @@ fs_mounts_read(struct fs_table *ft, const char *path)
 		error = load(ft, me);
 	if (error != 0)
 		return (error);
-	find_parents(ft, me);
-	error = fs_table_group(ft);
+	error = fs_table_parents(ft, me->me_parents);
+	if (error == 0)
+		error = fs_table_group(ft);
 	if (error != 0)
 		return (error);
 	read_options(ft, me);
-	fs_table_hide(ft);
-	return (0);
+	return (fs_table_hide(ft));
 }
 
 int
@@ -243,14 +230,7 @@ fs_mounts_free(struct fs_table *ft)
 {
 	struct memory *me = ft->ft_memory;
 
-	for (unsigned int i = 0; i < ft->ft_nfs; i++) {
-		free(ft->ft_fs[i].fy_lower);
-		free(ft->ft_fs[i].fy_image);
-	}
-	for (unsigned int i = 0; i < ft->ft_nmounts; i++)
-		free(ft->ft_mounts[i].fm_text);
-	free(ft->ft_fs);
-	free(ft->ft_mounts);
+	fs_table_free(ft);
 	if (me != NULL) {
 		mnt_unref_table(me->me_table);
 		free(me->me_parents);

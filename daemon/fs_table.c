@@ -28,67 +28,203 @@ below(const char *path, const char *dir)
 	    (path[len] == '/' || path[len] == '\0'));
 }
 
+/* A mount, by a number of it. */
+struct key {
+	uint64_t ky_value;
+	unsigned int ky_mount;
+};
+
+static int
+compare_values(const void *a, const void *b)
+{
+	const struct key *x = a, *y = b;
+
+	return (x->ky_value < y->ky_value ? -1 : x->ky_value > y->ky_value);
+}
+
+/* Those of one number in the order of the mount table. */
+static int
+compare_keys(const void *a, const void *b)
+{
+	const struct key *x = a, *y = b;
+	int order = compare_values(a, b);
+
+	if (order != 0)
+		return (order);
+	return (x->ky_mount < y->ky_mount ? -1 : x->ky_mount > y->ky_mount);
+}
+
+static uint64_t
+id_of(const struct fs_mount *m)
+{
+	return (m->fm_id);
+}
+
+static uint64_t
+device_of(const struct fs_mount *m)
+{
+	return ((uint64_t)m->fm_major << 32 | m->fm_minor);
+}
+
+static struct key *
+sorted_by(
+    const struct fs_table *ft, uint64_t (*number)(const struct fs_mount *))
+{
+	struct key *keys = calloc(ft->ft_nmounts + 1, sizeof(*keys));
+
+	if (keys == NULL)
+		return (NULL);
+	for (unsigned int i = 0; i < ft->ft_nmounts; i++)
+		keys[i] = (struct key) { number(&ft->ft_mounts[i]), i };
+	qsort(keys, ft->ft_nmounts, sizeof(*keys), compare_keys);
+	return (keys);
+}
+
+int
+fs_table_parents(struct fs_table *ft, const uint64_t *parents)
+{
+	struct key *keys = sorted_by(ft, id_of), *ky;
+
+	if (keys == NULL)
+		return (ENOMEM);
+	for (unsigned int i = 0; i < ft->ft_nmounts; i++) {
+		struct key want = { parents[i], 0 };
+
+		ky = bsearch(
+		    &want, keys, ft->ft_nmounts, sizeof(*keys), compare_values);
+		ft->ft_mounts[i].fm_parent = ky == NULL || ky->ky_mount == i ?
+		    FS_NONE :
+		    ky->ky_mount;
+	}
+	free(keys);
+	return (0);
+}
+
+/* File systems are numbered in the order of their first mounts. */
 int
 fs_table_group(struct fs_table *ft)
 {
+	struct key *keys = sorted_by(ft, device_of);
 	struct fs_mount *m;
-	unsigned int fs;
 
 	ft->ft_fs = calloc(ft->ft_nmounts + 1, sizeof(*ft->ft_fs));
-	if (ft->ft_fs == NULL)
+	if (ft->ft_fs == NULL || keys == NULL) {
+		free(keys);
 		return (ENOMEM);
+	}
+	/* For now every mount knows the first one of its device. */
+	for (unsigned int i = 0; i < ft->ft_nmounts; i++) {
+		m = &ft->ft_mounts[keys[i].ky_mount];
+		m->fm_fs = i > 0 && keys[i].ky_value == keys[i - 1].ky_value ?
+		    ft->ft_mounts[keys[i - 1].ky_mount].fm_fs :
+		    keys[i].ky_mount;
+	}
+	free(keys);
 	for (unsigned int i = 0; i < ft->ft_nmounts; i++) {
 		m = &ft->ft_mounts[i];
-		for (fs = 0; fs < ft->ft_nfs; fs++) {
-			struct fs_mount *first =
-			    &ft->ft_mounts[ft->ft_fs[fs].fy_first];
-
-			if (first->fm_major == m->fm_major &&
-			    first->fm_minor == m->fm_minor)
-				break;
-		}
-		if (fs == ft->ft_nfs) {
-			ft->ft_nfs++;
-			ft->ft_fs[fs].fy_first = i;
-			ft->ft_fs[fs].fy_upper = FS_NONE;
-		}
-		m->fm_fs = fs;
-		ft->ft_fs[fs].fy_nmounts++;
+		if (m->fm_fs == i) {
+			m->fm_fs = ft->ft_nfs++;
+			ft->ft_fs[m->fm_fs].fy_first = i;
+			ft->ft_fs[m->fm_fs].fy_upper = FS_NONE;
+		} else
+			m->fm_fs = ft->ft_mounts[m->fm_fs].fm_fs;
+		ft->ft_fs[m->fm_fs].fy_nmounts++;
 	}
 	return (0);
 }
 
+/* A mount as a path comes to it: from another one, at a name. */
+struct fs_table_way {
+	unsigned int fw_from;
+	const char *fw_point;
+	unsigned int fw_mount;
+};
+
+/* By the first len bytes of the name, if that is not 0. */
+static int
+compare_way(const struct fs_table_way *fw, unsigned int from, const char *point,
+    size_t len)
+{
+	int order;
+
+	if (fw->fw_from != from)
+		return (fw->fw_from < from ? -1 : 1);
+	order = strncmp(fw->fw_point, point, len);
+	return (order != 0 ? order : fw->fw_point[len] != '\0');
+}
+
+static int
+compare_ways(const void *a, const void *b)
+{
+	const struct fs_table_way *x = a, *y = b;
+	int order;
+
+	order = compare_way(x, y->fw_from, y->fw_point, strlen(y->fw_point));
+	if (order != 0)
+		return (order);
+	return (x->fw_mount < y->fw_mount ? -1 : x->fw_mount > y->fw_mount);
+}
+
+static int
+find_ways(struct fs_table *ft)
+{
+	const struct fs_mount *m = ft->ft_mounts;
+
+	ft->ft_ways = calloc(ft->ft_nmounts + 1, sizeof(*ft->ft_ways));
+	if (ft->ft_ways == NULL)
+		return (ENOMEM);
+	ft->ft_nways = ft->ft_nmounts;
+	for (unsigned int i = 0; i < ft->ft_nways; i++, m++)
+		ft->ft_ways[i] = (struct fs_table_way) { m->fm_parent,
+			m->fm_point, i };
+	qsort(ft->ft_ways, ft->ft_nways, sizeof(*ft->ft_ways), compare_ways);
+	return (0);
+}
+
+/* What is met at those bytes of the path, the last of several; or FS_NONE. */
+static unsigned int
+met(const struct fs_table *ft, unsigned int from, const char *path, size_t len)
+{
+	const struct fs_table_way *fw = ft->ft_ways;
+	size_t low = 0, high = ft->ft_nways, middle;
+
+	while (low < high) {
+		middle = (low + high) / 2;
+		if (compare_way(&fw[middle], from, path, len) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == 0 || compare_way(&fw[low - 1], from, path, len) != 0)
+		return (FS_NONE);
+	return (fw[low - 1].fw_mount);
+}
+
 /*
- * Follows the path from the root as the kernel does: of the mounts on the one
- * reached so far, the one met first has the shortest mount point.  What is
- * mounted on the root is not met: a path starts beneath it.
+ * Follows the path from the root as the kernel does, directory by directory,
+ * and from each mount to those on it.  What is mounted on the root is not met:
+ * a path starts beneath it.
  */
 unsigned int
 fs_table_resolve(const struct fs_table *ft, const char *path)
 {
 	unsigned int at = FS_NONE, next, steps = 0;
-	size_t len, best;
+	const char *end = path;
+	size_t len = 1;
 
-	do {
-		next = FS_NONE;
-		best = SIZE_MAX;
-		for (unsigned int i = 0; i < ft->ft_nmounts; i++) {
-			const struct fs_mount *m = &ft->ft_mounts[i];
-
-			if (m->fm_parent != at || i == at ||
-			    !below(path, m->fm_point))
-				continue;
-			len = strlen(m->fm_point);
-			if (len == 1 && at != FS_NONE)
-				continue;
-			if (len <= best) {
-				best = len;
-				next = i;
-			}
-		}
-		if (next != FS_NONE)
+	if (path[0] != '/')
+		return (FS_NONE);
+	for (;;) {
+		while ((len > 1 || at == FS_NONE) && steps <= ft->ft_nmounts &&
+		    (next = met(ft, at, path, len)) != FS_NONE) {
 			at = next;
-	} while (next != FS_NONE && ++steps <= ft->ft_nmounts);
+			steps++;
+		}
+		if (*end == '\0')
+			break;
+		end += 1 + strcspn(end + 1, "/");
+		len = (size_t)(end - path);
+	}
 	return (at);
 }
 
@@ -119,15 +255,32 @@ takes_detour(const struct fs_table *ft, unsigned int mount)
 	return (false);
 }
 
-void
+int
 fs_table_hide(struct fs_table *ft)
 {
-	for (unsigned int i = 0; i < ft->ft_nmounts; i++) {
+	int error = find_ways(ft);
+
+	for (unsigned int i = 0; i < ft->ft_nmounts && error == 0; i++) {
 		struct fs_mount *m = &ft->ft_mounts[i];
 
 		m->fm_hidden = fs_table_resolve(ft, m->fm_point) != i;
 		m->fm_detour = takes_detour(ft, i);
 	}
+	return (error);
+}
+
+void
+fs_table_free(struct fs_table *ft)
+{
+	for (unsigned int i = 0; i < ft->ft_nfs; i++) {
+		free(ft->ft_fs[i].fy_lower);
+		free(ft->ft_fs[i].fy_image);
+	}
+	for (unsigned int i = 0; i < ft->ft_nmounts; i++)
+		free(ft->ft_mounts[i].fm_text);
+	free(ft->ft_ways);
+	free(ft->ft_fs);
+	free(ft->ft_mounts);
 }
 
 int

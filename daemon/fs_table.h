@@ -6,9 +6,11 @@
 /*
  * Building a struct fs_table, for the implementations of fs_read(): they fill
  * in the mounts in the order of the mount table, with fm_fs still unset and the
- * parents beside it, and call these in this order: fs_table_group(),
- * fs_table_hide(), then fs_table_lies_on() for what they know of the ground,
- * and fs_table_guess().
+ * parents beside it, and call these in this order: fs_table_parents(),
+ * fs_table_group(), fs_table_hide(), then fs_table_lies_on() for what they know
+ * of the ground, and fs_table_guess(); and at last fs_table_free().  A machine
+ * may have thousands of mounts, in many mount namespaces: nothing here but the
+ * guess looks at every mount for each.
  */
 
 #ifndef _FS_TABLE_H_
@@ -16,11 +18,17 @@
 
 #include "fs.h"
 
+/* Follows mount ids: parents[i] is that of what mount i is mounted on. */
+int fs_table_parents(struct fs_table *ft, const uint64_t *parents);
+
 /* Makes the file systems out of the mounts: one for each device number. */
 int fs_table_group(struct fs_table *ft);
 
 /* Finds which mounts are hidden and which paths lead through what may hang. */
-void fs_table_hide(struct fs_table *ft);
+int fs_table_hide(struct fs_table *ft);
+
+/* Frees mounts and file systems, and what belongs to them. */
+void fs_table_free(struct fs_table *ft);
 
 /* Notes that a file system lies on another; on itself is ignored. */
 int fs_table_lies_on(struct fs_table *ft, unsigned int fs, unsigned int lower);

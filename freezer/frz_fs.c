@@ -37,9 +37,7 @@
 
 #ifdef FRZ_TEST
 
-#define FRZ_TEST_MAX 64
-
-static dev_t frz_test_devs[FRZ_TEST_MAX];
+static dev_t frz_test_devs[FRZ_FS_MAX];
 static unsigned frz_test_ndevs;
 
 /* The list is "MAJOR:MINOR,MAJOR:MINOR...", as in mountinfo. */
@@ -52,7 +50,7 @@ frz_fs_init(void)
 
 	if (p == NULL)
 		return (EPERM);
-	while (frz_test_ndevs < FRZ_TEST_MAX &&
+	while (frz_test_ndevs < FRZ_FS_MAX &&
 	    sscanf(p, "%u:%u%n", &major, &minor, &n) == 2) {
 		frz_test_devs[frz_test_ndevs++] = makedev(major, minor);
 		p += n;

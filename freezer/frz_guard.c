@@ -157,16 +157,15 @@ static void
 gd_sweep(struct gd *gd)
 {
 	struct frz_slot *fs;
-	uint32_t i;
-	int32_t level;
+	uint32_t i, level = FRZ_FS_MAX;
 
 	gd->gd_sweep_ns = frz_now_ns();
 	atomic_store(&gd->gd_page->pg_stop, 1);
-	for (level = FRZ_FS_MAX - 1; level >= 0; level--)
+	while (frz_page_level_below(gd->gd_page, &level))
 		for (i = 0; i < FRZ_FS_MAX; i++) {
 			fs = &gd->gd_page->pg_slots[i];
 			if (gd->gd_fd[i] == -1 ||
-			    (int32_t)(fs->fs_level % FRZ_FS_MAX) != level)
+			    fs->fs_level % FRZ_FS_MAX != level)
 				continue;
 			(void)frz_slot_move(fs, FRZ_OPENED, FRZ_THAWED);
 			if (frz_slot_armed(fs) &&

@@ -207,6 +207,23 @@ frz_page_begin(struct frz_page *pg, uint64_t gen, uint32_t count)
 }
 
 bool
+frz_page_level_below(const struct frz_page *pg, uint32_t *level)
+{
+	uint32_t i, one, highest = 0;
+	bool found = false;
+
+	for (i = 0; i < FRZ_FS_MAX; i++) {
+		one = pg->pg_slots[i].fs_level % FRZ_FS_MAX;
+		if (one < *level && (!found || one > highest)) {
+			highest = one;
+			found = true;
+		}
+	}
+	*level = highest;
+	return (found);
+}
+
+bool
 frz_slot_armed(struct frz_slot *fs)
 {
 	uint32_t state = atomic_load(&fs->fs_state);

@@ -41,6 +41,12 @@ void frz_page_unmap(struct frz_page *pg);
 /* Empties the slots for a new transaction of count file systems. */
 void frz_page_begin(struct frz_page *pg, uint64_t gen, uint32_t count);
 
+/*
+ * The highest level below *level that a slot has, in *level; false if there is
+ * none.  From FRZ_FS_MAX on down it leads through all that there are.
+ */
+bool frz_page_level_below(const struct frz_page *pg, uint32_t *level);
+
 /* True if what the slot describes may be frozen by us. */
 bool frz_slot_armed(struct frz_slot *fs);
 

@@ -46,6 +46,7 @@ struct wk {
 	_Atomic uint64_t wk_lease_ns;	     /* 0: none */
 	_Atomic uint32_t wk_out[FRZ_NSTEPS]; /* jobs that are not back */
 	_Atomic bool wk_thawing[FRZ_FS_MAX]; /* a thaw of it is among them */
+	_Atomic uint32_t wk_refused;	     /* freezes that failed */
 	uint32_t wk_order; /* FLUSH or FREEZE whose DONE is due, or 0 */
 	int32_t wk_level;  /* being frozen now */
 	bool wk_thaw_due;  /* DONE for THAW is due */
@@ -164,6 +165,7 @@ wk_freeze(struct wk *wk, uint32_t i)
 	if (error != 0) {
 		frz_slot_failed(fs, FRZ_STEP_FREEZE, error);
 		(void)frz_slot_move(fs, FRZ_FREEZING, FRZ_NOT_OURS);
+		atomic_fetch_add(&wk->wk_refused, 1);
 		return;
 	}
 	(void)frz_slot_move(fs, FRZ_FREEZING, FRZ_FROZEN);
@@ -207,15 +209,14 @@ static void
 wk_begin_thaw(struct wk *wk)
 {
 	struct frz_slot *fs;
-	uint32_t i;
-	int32_t level;
+	uint32_t i, level = FRZ_FS_MAX;
 
 	atomic_store(&wk->wk_page->pg_stop, 1);
 	wk_lower(wk);
-	for (level = FRZ_FS_MAX - 1; level >= 0; level--)
+	while (frz_page_level_below(wk->wk_page, &level))
 		for (i = 0; i < wk->wk_count; i++) {
 			fs = &wk->wk_page->pg_slots[i];
-			if ((int32_t)fs->fs_level != level)
+			if (fs->fs_level % FRZ_FS_MAX != level)
 				continue;
 			if (!wk->wk_force ||
 			    (fs->fs_flags & FRZ_F_SYNC_ONLY) != 0)
@@ -293,18 +294,6 @@ wk_next_level(struct wk *wk)
 	return (true);
 }
 
-static bool
-wk_any_refused(struct wk *wk)
-{
-	uint32_t i;
-
-	for (i = 0; i < wk->wk_count; i++)
-		if (atomic_load(&wk->wk_page->pg_slots[i].fs_state) ==
-		    FRZ_NOT_OURS)
-			return (true);
-	return (false);
-}
-
 /* What follows from jobs that came back. */
 static void
 wk_progress(struct wk *wk)
@@ -315,7 +304,7 @@ wk_progress(struct wk *wk)
 		wk_done(wk, FRZ_FLUSH, FRZ_STEP_FLUSH);
 	}
 	if (wk->wk_order == FRZ_FREEZE) {
-		if (wk_any_refused(wk) || wk_must_stop(wk)) {
+		if (atomic_load(&wk->wk_refused) != 0 || wk_must_stop(wk)) {
 			wk_begin_thaw(wk);
 			wk->wk_order = 0;
 			wk_done(wk, FRZ_FREEZE, FRZ_STEP_FREEZE);
@@ -477,6 +466,7 @@ wk_start(struct wk *wk, const struct frz_msg *fm)
 		if (error != 0)
 			return (error);
 		wk->wk_level = -1;
+		atomic_store(&wk->wk_refused, 0);
 		if ((fm->fm_flags & FRZ_F_RCU) != 0)
 			wk->wk_raised = frz_rcu_raise(wk->wk_rcu, wk->wk_page);
 	} else {

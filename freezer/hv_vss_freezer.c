@@ -30,6 +30,9 @@
 
 #include "frz_fs.h"
 
+/* The file systems', and a few of its own. */
+#define FRZ_FDS_WANTED (FRZ_FS_MAX + 64)
+
 /* A sanitizer's shadow cannot be locked. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define FRZ_LOCK 0
@@ -71,6 +74,29 @@ frz_only_fds(void)
 	return (0);
 }
 
+/*
+ * Room for a descriptor of each file system: the usual limit has less, because
+ * of programs that use select(2).
+ */
+static void
+frz_many_fds(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		return;
+	if (rl.rlim_max < FRZ_FDS_WANTED) {
+		rl.rlim_cur = rl.rlim_max = FRZ_FDS_WANTED;
+		if (setrlimit(RLIMIT_NOFILE, &rl) == 0 ||
+		    getrlimit(RLIMIT_NOFILE, &rl) == -1)
+			return;
+	}
+	if (rl.rlim_cur < FRZ_FDS_WANTED)
+		rl.rlim_cur = rl.rlim_max < FRZ_FDS_WANTED ? rl.rlim_max :
+							     FRZ_FDS_WANTED;
+	(void)setrlimit(RLIMIT_NOFILE, &rl);
+}
+
 static int
 frz_no_oom(void)
 {
@@ -98,6 +124,7 @@ frz_harden(uint32_t *step)
 	(void)prctl(PR_SET_NAME, "hv_vss_freezer");
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	(void)setrlimit(RLIMIT_CORE, &none);
+	frz_many_fds();
 	*step = FRZ_START_FDS;
 	error = frz_only_fds();
 	if (error != 0)

@@ -285,7 +285,7 @@ hold(uint8_t how)
 	if (how >= 248)
 		return;
 	if (how >= 240)
-		fm.fm_index = how;
+		fm.fm_index = FRZ_FS_MAX / 128 * how;
 	if (how >= 232 && how < 240)
 		fm.fm_gen--;
 	if (frz_send(fz.fz_peer, &fm, &ff) == 0)
@@ -300,7 +300,7 @@ arm(uint8_t how)
 	uint32_t sent = fz.fz_done[FRZ_ARM];
 
 	fm.fm_gen = fz.fz_gen + (how == 255);
-	fm.fm_count = how >= 192 ? how : fz.fz_open;
+	fm.fm_count = how >= 192 ? FRZ_FS_MAX / 128 * how : fz.fz_open;
 	fm.fm_deadline_ns = fr.fr_now_ns + how % 64 * 1000000000ULL;
 	if (how == 63)
 		fm.fm_deadline_ns = UINT64_MAX;

@@ -22,7 +22,7 @@ PROGRAM = "/hv/tests/hv_vss_freezer_test"
  PING) = range(1, 13)
 PLANNED, OPENED, FREEZING, FROZEN, NOT_OURS, THAWING, THAWED = range(7)
 F_SYNC_ONLY, F_FORCE, F_ANY_DEV, F_ANY_MOUNT = 1, 2, 4, 8
-FS_MAX = 128
+FS_MAX = 1024
 
 MSG = struct.Struct("=IIQQQiIIIIIII1024s")
 PAGE_SIZE = 64 + 80 * FS_MAX

@@ -114,6 +114,26 @@ a_path_without_end_is_not_for_us(void **state)
 }
 
 static void
+levels_are_met_from_the_highest_to_the_lowest(void **state)
+{
+	static struct frz_page page;
+	uint32_t level = FRZ_FS_MAX;
+
+	(void)state;
+	page.pg_slots[0].fs_level = 3;
+	page.pg_slots[1].fs_level = 1;
+	page.pg_slots[FRZ_FS_MAX - 1].fs_level = FRZ_FS_MAX - 1;
+	page.pg_slots[2].fs_level = 1;
+	for (size_t i = 0; i < 4; i++) {
+		static const uint32_t want[] = { FRZ_FS_MAX - 1, 3, 1, 0 };
+
+		assert_true(frz_page_level_below(&page, &level));
+		assert_int_equal(level, want[i]);
+	}
+	assert_false(frz_page_level_below(&page, &level));
+}
+
+static void
 descriptors_of_a_bad_message_are_closed(void **state)
 {
 	struct frz_msg fm = message(FRZ_NOPS), got;
@@ -307,6 +327,7 @@ main(void)
 		CASE(a_peer_that_does_not_read_blocks_nobody),
 		CASE(both_see_one_page),
 		CASE(memory_that_could_shrink_or_is_none_of_ours_is_refused),
+		CASE(levels_are_met_from_the_highest_to_the_lowest),
 		CASE(what_may_be_frozen_is_armed_and_an_accident_as_well),
 		CASE(a_state_moves_only_from_what_it_is),
 	};

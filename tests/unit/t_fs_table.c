@@ -37,11 +37,9 @@ static int
 end(void **state)
 {
 	(void)state;
-	for (unsigned int i = 0; i < table.ft_nfs; i++) {
-		free(table.ft_fs[i].fy_lower);
-		free(table.ft_fs[i].fy_image);
-	}
-	free(table.ft_fs);
+	table.ft_mounts = NULL;
+	table.ft_nmounts = 0;
+	fs_table_free(&table);
 	return (0);
 }
 
@@ -66,7 +64,7 @@ static void
 finish(void)
 {
 	assert_int_equal(fs_table_group(&table), 0);
-	fs_table_hide(&table);
+	assert_int_equal(fs_table_hide(&table), 0);
 }
 
 static void
@@ -97,6 +95,50 @@ a_path_leads_to_the_mount_that_is_met_and_not_to_the_longest(void **state)
 	assert_int_equal(fs_table_resolve(&table, "relative"), FS_NONE);
 	assert_true(mounts[1].fm_hidden);
 	assert_false(mounts[2].fm_hidden);
+}
+
+static void
+a_long_path_is_followed_to_its_end(void **state)
+{
+	(void)state;
+	(void)add(FS_NONE, "/", "ext4", 1);
+	(void)add(0, "/a/b/c/d/e/f", "ext4", 2);
+	finish();
+	assert_int_equal(fs_table_resolve(&table, "/a/b/c/d/e/f/g"), 1);
+	assert_int_equal(fs_table_resolve(&table, "/a/b/c/d/e/fg"), 0);
+	assert_int_equal(fs_table_resolve(&table, "/a/b/c/d/e"), 0);
+	assert_int_equal(fs_table_resolve(&table, "//a"), 0);
+	assert_false(mounts[1].fm_hidden);
+}
+
+static void
+of_two_mounts_at_one_place_the_later_is_met(void **state)
+{
+	(void)state;
+	(void)add(FS_NONE, "/", "ext4", 1);
+	(void)add(0, "/a", "ext4", 2);
+	(void)add(0, "/a", "ext4", 3);
+	finish();
+	assert_int_equal(fs_table_resolve(&table, "/a"), 2);
+	assert_true(mounts[1].fm_hidden);
+}
+
+static void
+parents_are_found_by_their_ids(void **state)
+{
+	static const uint64_t parents[] = { 7, 30, 30, 20, 99 };
+	static const uint64_t ids[] = { 30, 20, 21, 22, 99 };
+
+	(void)state;
+	for (unsigned int i = 0; i < 5; i++)
+		mounts[add(0, "/", "ext4", i)].fm_id = ids[i];
+	assert_int_equal(fs_table_parents(&table, parents), 0);
+	assert_int_equal(mounts[0].fm_parent, FS_NONE);
+	assert_int_equal(mounts[1].fm_parent, 0);
+	assert_int_equal(mounts[2].fm_parent, 0);
+	assert_int_equal(mounts[3].fm_parent, 1);
+	/* Not on itself, whatever the table says. */
+	assert_int_equal(mounts[4].fm_parent, FS_NONE);
 }
 
 static void
@@ -215,6 +257,9 @@ main(void)
 		CASE(mounts_of_one_device_are_one_file_system),
 		CASE(
 		    a_path_leads_to_the_mount_that_is_met_and_not_to_the_longest),
+		CASE(a_long_path_is_followed_to_its_end),
+		CASE(of_two_mounts_at_one_place_the_later_is_met),
+		CASE(parents_are_found_by_their_ids),
 		CASE(a_mount_on_a_mount_hides_it),
 		CASE(a_mount_on_the_root_is_met_by_no_path),
 		CASE(a_path_through_what_may_hang_is_a_detour),
