@@ -315,6 +315,8 @@ dm_helpers_is_ready(struct dm *dm, enum dm_role role, const struct frz_msg *fm,
 	};
 	struct dm_helper *dh = &dm->dm_helper[role];
 
+	if (dh->dh_due != FRZ_READY)
+		return;
 	if (fm->fm_errno != 0)
 		report(fm->fm_index == FRZ_START_OOM ? REPORT_WARNING :
 						       REPORT_ERROR,
@@ -331,6 +333,28 @@ dm_helpers_is_ready(struct dm *dm, enum dm_role role, const struct frz_msg *fm,
 	dh->dh_ready = dh->dh_pidfd != -1;
 	dh->dh_due = 0;
 	dh->dh_deadline_ns = DM_NEVER;
+}
+
+/*
+ * The answer to the order that is out; for any other nobody waits.  Whoever has
+ * not heard of this transaction yet answers with the number of the last one.
+ */
+static void
+dm_helpers_done(struct dm *dm, enum dm_role role, const struct frz_msg *fm)
+{
+	struct dm_helper *dh = &dm->dm_helper[role];
+
+	if (dh->dh_due == 0 || dh->dh_due == FRZ_READY ||
+	    fm->fm_of != dh->dh_due)
+		return;
+	dh->dh_due = 0;
+	dh->dh_deadline_ns = DM_NEVER;
+	if (fm->fm_of == FRZ_ATTACH) {
+		dh->dh_attached = fm->fm_errno == 0;
+		if (!dh->dh_attached)
+			dm_helpers_kill(dm, role);
+	} else if (fm->fm_gen == dm->dm_txn.tx_gen)
+		dm_txn_done(dm, role, fm);
 }
 
 void
@@ -354,21 +378,11 @@ dm_helpers_read(struct dm *dm, enum dm_role role)
 		if (fm.fm_op == FRZ_READY)
 			dm_helpers_is_ready(dm, role, &fm, &ff);
 		frz_fds_close(&ff);
-		if (fm.fm_op == FRZ_READY)
-			continue;
-		if (fm.fm_op == FRZ_DONE && fm.fm_of == dh->dh_due) {
-			dh->dh_due = 0;
-			dh->dh_deadline_ns = DM_NEVER;
-		}
-		if (fm.fm_op != FRZ_DONE || fm.fm_of != FRZ_ATTACH) {
-			if (fm.fm_gen == dm->dm_txn.tx_gen ||
-			    fm.fm_of == FRZ_PING)
-				dm_txn_done(dm, role, &fm);
-			continue;
-		}
-		dh->dh_attached = fm.fm_errno == 0;
-		if (!dh->dh_attached)
-			dm_helpers_kill(dm, role);
+		if (fm.fm_op == FRZ_DONE && fm.fm_of != FRZ_PING)
+			dm_helpers_done(dm, role, &fm);
+		else if (fm.fm_op == FRZ_DONE ||
+		    (fm.fm_op == FRZ_EXPIRED && fm.fm_gen == dm->dm_txn.tx_gen))
+			dm_txn_done(dm, role, &fm);
 	}
 }
 

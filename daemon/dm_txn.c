@@ -345,12 +345,33 @@ dm_txn_freeze(struct dm *dm)
 	dm_txn_ping(dm, DM_WORKER);
 }
 
+/* Success is what the page says, whatever the worker does. */
+static bool
+dm_txn_all_frozen(struct dm *dm)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+	uint32_t i;
+
+	for (i = 0; i < tx->tx_nfs; i++)
+		if ((tx->tx_fs[i].df_flags & FRZ_F_SYNC_ONLY) == 0 &&
+		    atomic_load(&dm->dm_page->pg_slots[i].fs_state) !=
+			FRZ_FROZEN) {
+			dm_txn_fail_at(dm, i, "freeze", ECANCELED);
+			return (false);
+		}
+	return (true);
+}
+
 static void
 dm_txn_frozen(struct dm *dm)
 {
 	struct dm_txn *tx = &dm->dm_txn;
 	int error;
 
+	if (!dm_txn_all_frozen(dm)) {
+		dm_undo_thaw(dm);
+		return;
+	}
 	tx->tx_phase = DM_HOLDING;
 	tx->tx_deadline_ns = frz_now_ns() + tx->tx_hold_ns;
 	tx->tx_freeze_answered = true;

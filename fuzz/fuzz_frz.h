@@ -178,16 +178,14 @@ pass_time(uint64_t ns)
 	}
 }
 
-static int
-fuzz_timerfd_create(int clock, int flags)
+static int __attribute__((unused)) fuzz_timerfd_create(int clock, int flags)
 {
 	FUZZ_CHECK(clock == CLOCK_BOOTTIME && (flags & TFD_NONBLOCK) != 0);
 	fr.fr_timer = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return (fr.fr_timer);
 }
 
-static int
-fuzz_timerfd_settime(
+static int __attribute__((unused)) fuzz_timerfd_settime(
     int fd, int flags, const struct itimerspec *its, struct itimerspec *old)
 {
 	uint64_t n;
@@ -243,8 +241,7 @@ frz_pool_put(struct frz_pool *fp, frz_job_fn *fn, void *ctx, uint32_t index)
 }
 
 /* A thread takes a job and carries it out. */
-static void
-run_job(struct frz_pool *fp, unsigned int i)
+static void __attribute__((unused)) run_job(struct frz_pool *fp, unsigned int i)
 {
 	static const uint64_t one = 1;
 	struct frz_job job;

@@ -1,0 +1,309 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * The machine under the daemon in its harness: a mount table that the input
+ * makes, a record that is a variable, and messages that are only looked at.
+ */
+
+#ifndef _FUZZ_DM_H_
+#define _FUZZ_DM_H_
+
+#include <stdarg.h>
+
+#include "dm.h"
+#include "fs.h"
+#include "fuzz_frz.h"
+
+#define FIRST_MOUNT 100
+
+static struct {
+	bool mc_recorded;     /* the record names something */
+	unsigned int mc_plan; /* version of the mount table */
+	uint32_t mc_nplan;    /* what is in it */
+	bool mc_mounts_changed;
+} mc;
+
+/* Worker and guard, as frz_worker.c and frz_guard.c do it, step by step. */
+struct helper {
+	int fh_sock;  /* its end of the control socket */
+	int fh_alive; /* its end of what the pidfd is; -1: it has ended */
+	int fh_pidfd;
+	pid_t fh_pid;
+	bool fh_killed;
+	bool fh_stopped;
+	uint32_t fh_due; /* order that is being carried out */
+	uint64_t fh_gen;
+	uint64_t fh_armed; /* ARM was granted for this transaction */
+};
+
+static void
+text_is_sound(enum report_level level, const char *fmt, va_list ap)
+{
+	char line[REPORT_LINE_MAX];
+
+	FUZZ_CHECK(level <= REPORT_DEBUG);
+	FUZZ_CHECK(vsnprintf(line, sizeof(line), fmt, ap) >= 0);
+}
+
+void
+report(enum report_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	text_is_sound(level, fmt, ap);
+	va_end(ap);
+}
+
+void
+report_init(const char *prog, enum report_level upto)
+{
+	(void)prog;
+	(void)upto;
+}
+
+void
+report_to_syslog(void)
+{
+}
+
+void
+report_hold(void)
+{
+}
+
+void
+report_release(void)
+{
+}
+
+void
+report_drop(void)
+{
+}
+
+static bool
+any_frozen(void)
+{
+	int i;
+
+	for (i = 0; i < NFAKES; i++)
+		if (fr.fr_frozen[i])
+			return (true);
+	return (false);
+}
+
+int
+dm_record_lock(struct dm *dm)
+{
+	(void)dm;
+	return (0);
+}
+
+int
+dm_record_open(struct dm *dm)
+{
+	(void)dm;
+	return (0);
+}
+
+int
+dm_record_write(struct dm *dm)
+{
+	(void)dm;
+	if (fuzz_u8(&fr.fr_in) == 255)
+		return (ENOSPC);
+	mc.mc_recorded = true;
+	return (0);
+}
+
+void
+dm_record_clear(struct dm *dm)
+{
+	(void)dm;
+	FUZZ_CHECK(!any_frozen());
+	mc.mc_recorded = false;
+}
+
+void
+dm_recover_start(struct dm *dm)
+{
+	dm_record_clear(dm);
+}
+
+void
+dm_recover_again(struct dm *dm)
+{
+	(void)dm;
+}
+
+int
+dm_recover_all(struct dm *dm, bool force)
+{
+	(void)dm;
+	return (force);
+}
+
+bool
+dm_rcu_wanted(const struct dm *dm)
+{
+	(void)dm;
+	return (true);
+}
+
+void
+dm_rcu_ended(struct dm *dm)
+{
+	(void)dm;
+}
+
+int
+check_print(
+    const struct plan_policy *pp, enum check_form form, FILE *out, FILE *err)
+{
+	(void)pp;
+	(void)form;
+	(void)out;
+	(void)err;
+	return (0);
+}
+
+void
+plan_policy_set(struct plan_policy *pp, const struct conf *cf)
+{
+	memset(pp, 0, sizeof(*pp));
+	pp->pp_exclude = cf->cf_exclude;
+}
+
+void
+plan_free(struct plan *pn)
+{
+	free(pn->pn_memory);
+	memset(pn, 0, sizeof(*pn));
+}
+
+/* Points "/0", "/1" and so on, in levels of two; every fourth is flushed. */
+int
+plan_make(
+    struct plan *pn, const struct plan_policy *pp, char *err, size_t errlen)
+{
+	uint8_t how = fuzz_u8(&fr.fr_in);
+	struct plan_line *pl;
+	char *points;
+	size_t i;
+
+	(void)pp;
+	memset(pn, 0, sizeof(*pn));
+	if (how == 255) {
+		snprintf(err, errlen, "no mount table");
+		return (EIO);
+	}
+	pn->pn_nlines = how == 254 ? FRZ_FS_MAX + 1 : mc.mc_nplan;
+	pn->pn_memory = pl = calloc(
+	    pn->pn_nlines + 1, sizeof(*pl) + FRZ_PATH_MAX + 1);
+	FUZZ_CHECK(pl != NULL);
+	pn->pn_lines = pl;
+	points = (char *)(pl + pn->pn_nlines);
+	for (i = 0; i < pn->pn_nlines; i++, pl++) {
+		pl->pl_action = i % 4 == 3 ? PLAN_SYNC : PLAN_FREEZE;
+		pl->pl_level = (unsigned int)i / 2;
+		pl->pl_mnt_id = FIRST_MOUNT + i;
+		pl->pl_major = mc.mc_plan;
+		pl->pl_any_dev = i % 2 != 0;
+		pl->pl_point = points;
+		snprintf(points, FRZ_PATH_MAX, "/%zu", i);
+		if (how == 252)
+			memset(points, '/', FRZ_PATH_MAX);
+		points += FRZ_PATH_MAX + 1;
+	}
+	if (how == 253)
+		pn->pn_veto = "/0: vetoed";
+	return (0);
+}
+
+bool
+plan_same(const struct plan *a, const struct plan *b)
+{
+	return (a->pn_nlines == b->pn_nlines &&
+	    (a->pn_nlines == 0 ||
+		a->pn_lines->pl_major == b->pn_lines->pl_major));
+}
+
+int
+fs_watch(void)
+{
+	return (-1);
+}
+
+bool
+fs_changed(int watch)
+{
+	bool changed = mc.mc_mounts_changed;
+
+	(void)watch;
+	mc.mc_mounts_changed = false;
+	return (changed);
+}
+
+int
+frz_fs_open(struct frz_msg *fm, int *fd)
+{
+	FUZZ_CHECK(fm->fm_mnt_id >= FIRST_MOUNT);
+	*fd = fr.fr_fd[(fm->fm_mnt_id - FIRST_MOUNT) % NFAKES];
+	return (fuzz_u8(&fr.fr_in) == 255 ? ENOENT : 0);
+}
+
+int
+frz_fs_thaw(int fd)
+{
+	return (fake_thaw(fd));
+}
+
+/* What a helper says. */
+static void
+say(struct helper *fh, uint32_t op, uint32_t of, int error, uint32_t index)
+{
+	struct frz_msg fm;
+
+	memset(&fm, 0, sizeof(fm));
+	fm.fm_op = op;
+	fm.fm_of = of;
+	fm.fm_gen = fh->fh_gen;
+	fm.fm_errno = error;
+	fm.fm_index = index;
+	(void)frz_send(fh->fh_sock, &fm, NULL);
+}
+
+static bool
+armed(struct frz_page *pg)
+{
+	uint32_t i;
+
+	for (i = 0; i < NFAKES; i++)
+		if (frz_slot_armed(&pg->pg_slots[i]))
+			return (true);
+	return (false);
+}
+
+static void
+slot_thaws(struct frz_page *pg, uint32_t i, uint32_t by)
+{
+	struct frz_slot *fs = &pg->pg_slots[i];
+	int error;
+
+	(void)frz_slot_move(fs, FRZ_OPENED, FRZ_THAWED);
+	(void)frz_slot_move(fs, FRZ_FROZEN, FRZ_THAWING);
+	if (atomic_load(&fs->fs_state) != FRZ_THAWING)
+		return;
+	error = fake_thaw(fr.fr_fd[i]);
+	frz_slot_failed(fs, FRZ_STEP_THAW, error);
+	if (error != 0 && error != EINVAL)
+		return;
+	atomic_store(&fs->fs_by, by);
+	(void)frz_slot_move(fs, FRZ_THAWING, FRZ_THAWED);
+}
+
+#endif /* _FUZZ_DM_H_ */
