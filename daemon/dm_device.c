@@ -77,13 +77,16 @@ dm_device_holder(const char *device, char *buf, size_t len)
 	closedir(d);
 }
 
-/* Says who we are; a driver without extensions refuses that. */
+/*
+ * Says who we are; a driver without extensions refuses that.  What it has asked
+ * already is in msg.
+ */
 static int
-dm_device_hello(struct dm *dm)
+dm_device_hello(struct dm *dm, struct hv_vss_opt_msg *msg)
 {
-	struct hv_vss_opt_msg msg;
 	struct hv_vss_hello hello;
 
+	memset(msg, 0, sizeof(*msg));
 	memset(&hello, 0, sizeof(hello));
 	snprintf(hello.hh_name, sizeof(hello.hh_name), "hv_vss_daemon");
 	hello.hh_level = HV_VSS_LEVEL_DEFAULT;
@@ -94,12 +97,25 @@ dm_device_hello(struct dm *dm)
 	if (errno != ENOTTY && errno != EINVAL && errno != ENOSYS)
 		return (errno);
 	/* A file that is no device at all knows no READ either. */
-	return (ioctl(dm->dm_fd, IOCHVVSSREAD, &msg) == -1 ? errno : 0);
+	return (ioctl(dm->dm_fd, IOCHVVSSREAD, msg) == -1 ? errno : 0);
+}
+
+/* Takes what was read from the device; false if there was nothing. */
+static bool
+dm_device_take(struct dm *dm, const struct hv_vss_opt_msg *msg)
+{
+	struct dm_request dq = { msg->opt, msg->msgid };
+
+	if (msg->status != VSS_SUCCESS || msg->msgid == 0)
+		return (false);
+	dm_txn_request(dm, &dq);
+	return (true);
 }
 
 int
 dm_device_open(struct dm *dm, char *err, size_t errlen)
 {
+	struct hv_vss_opt_msg first;
 	char why[128] = "";
 	int error;
 
@@ -114,8 +130,10 @@ dm_device_open(struct dm *dm, char *err, size_t errlen)
 		    strerror(error), why);
 		return (error);
 	}
-	error = dm_device_hello(dm);
-	if (error != 0) {
+	error = dm_device_hello(dm, &first);
+	if (error == 0) {
+		(void)dm_device_take(dm, &first);
+	} else {
 		snprintf(err, errlen,
 		    "%s: %s (not the device of a running hv_vss driver)",
 		    dm->dm_device, strerror(error));
@@ -136,7 +154,6 @@ void
 dm_device_read(struct dm *dm)
 {
 	struct hv_vss_opt_msg msg;
-	struct dm_request dq;
 
 	for (;;) {
 		memset(&msg, 0, sizeof(msg));
@@ -145,11 +162,8 @@ dm_device_read(struct dm *dm)
 				dm_device_lost(dm);
 			return;
 		}
-		if (msg.status != VSS_SUCCESS || msg.msgid == 0)
+		if (!dm_device_take(dm, &msg))
 			return;
-		dq.dq_opt = msg.opt;
-		dq.dq_msgid = msg.msgid;
-		dm_txn_request(dm, &dq);
 		if (dm->dm_fd == -1 || dm->dm_txn.tx_phase == DM_RELEASING)
 			return;
 	}
