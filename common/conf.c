@@ -46,7 +46,8 @@ struct conf_key {
 static conf_take conf_take_limit, conf_take_clients, conf_take_per_uid,
     conf_take_apps, conf_take_mode, conf_take_owner, conf_take_group,
     conf_take_path, conf_take_policy, conf_take_exclude, conf_take_rule,
-    conf_take_namespaces, conf_take_empty, conf_take_rcu, conf_take_threads;
+    conf_take_namespaces, conf_take_empty, conf_take_lun_aware, conf_take_rcu,
+    conf_take_threads;
 
 #define CONF_SECONDS   "seconds from 1 to 900, at most 3 decimals"
 #define CONF_CLIENTS   "a number from 1 to 1024"
@@ -89,6 +90,7 @@ static const struct conf_key conf_keys[] = {
 	{ "namespaces", conf_take_namespaces, 0, "veto, ignore or off",
 	    "veto" },
 	{ "empty", conf_take_empty, 0, "veto or allow", "veto" },
+	{ "lun_aware", conf_take_lun_aware, 0, "on or off", "off" },
 	{ "rcu_expedited", conf_take_rcu, 0, "auto or never", "auto" },
 	{ "threads", conf_take_threads, 0, "a number from 1 to 32", "32" },
 	{ "freezer", conf_take_path, CONF_AT(cf_freezer), CONF_PATH,
@@ -248,6 +250,14 @@ conf_take_empty(struct conf *cf, const struct conf_key *ck, const char *value)
 {
 	(void)ck;
 	return (conf_choice(value, "veto", "allow", &cf->cf_empty));
+}
+
+static bool
+conf_take_lun_aware(
+    struct conf *cf, const struct conf_key *ck, const char *value)
+{
+	(void)ck;
+	return (conf_choice(value, "off", "on", &cf->cf_lun_aware));
 }
 
 static bool

@@ -88,6 +88,7 @@ struct conf {
 	const char *cf_trace; /* NULL: no trace file */
 	bool cf_strict;	      /* policy=strict */
 	bool cf_empty;	      /* empty=allow: a plan may have nothing in it */
+	bool cf_lun_aware;    /* lun_aware=on */
 	bool cf_no_rcu;	      /* rcu_expedited=never */
 	enum conf_namespaces cf_namespaces;
 	const char *cf_exclude[CONF_EXCLUDE_MAX];

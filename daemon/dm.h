@@ -7,15 +7,16 @@
  * What the parts of hv_vss_daemon share.
  *
  * The daemon is one thread around poll(2).  It never makes a call that can
- *block on a file system: opening, flushing, freezing and thawing are the
- *freezer's. While a transaction may have something frozen (dm_txn.c) it writes
- *no log, executes nothing and opens nothing; what it touches of the record is a
- *memory file system.
+ * block on a file system: opening, flushing, freezing and thawing are the
+ * freezer's.  While a transaction may have something frozen (dm_txn.c) it
+ * writes no log, executes nothing and opens nothing; what it touches of the
+ * record is on a memory file system.
  *
  *	hv_vss_daemon.c	options, start, poll loop
  *	dm_device.c	the file-system device
  *	dm_txn.c	one transaction, step by step
  *	dm_again.c	a plan that mounts have overtaken
+ *	dm_luns.c	the disks that the host names
  *	dm_undo.c	its way back: thaw, answers, release
  *	dm_helpers.c	worker and guard: started, watched, replaced
  *	dm_record.c	lock and record
@@ -36,6 +37,7 @@
 #include "check.h"
 #include "conf.h"
 #include "frz_msg.h"
+#include "lun.h"
 #include "plan.h"
 #include "report.h"
 
@@ -147,6 +149,10 @@ struct dm {
 	char dm_freezer[FRZ_PATH_MAX]; /* the program */
 	struct dm_helper dm_helper[DM_NROLES];
 	struct dm_txn dm_txn;
+	struct hv_vss_luns dm_luns;	/* the host's list of disks */
+	struct lun_disks dm_disks;	/* those of the machine */
+	bool dm_by_disk;		/* the plan keeps to that list */
+	char dm_all[HV_VSS_REASON_MAX]; /* why it does not */
 	int dm_lock;
 	char dm_boot[64];		 /* boot id */
 	bool dm_recover_due;		 /* the record was not looked at yet */
@@ -175,6 +181,7 @@ void dm_device_lost(struct dm *dm);
 void dm_device_limits(struct dm *dm, uint64_t *left_ms, uint64_t *hold_ms);
 
 /* dm_txn.c */
+void dm_txn_policy(const struct dm *dm, struct plan_policy *pp);
 void dm_txn_request(struct dm *dm, const struct dm_request *dq);
 void dm_txn_done(struct dm *dm, enum dm_role role, const struct frz_msg *fm);
 void dm_txn_ended(struct dm *dm, enum dm_role role);
@@ -204,6 +211,12 @@ void dm_undo_release(struct dm *dm); /* nothing is armed: let go of all */
  */
 void dm_undo_lost(struct dm *dm);
 bool dm_undo_armed(struct dm *dm);
+
+/* dm_luns.c: at the beginning of a transaction, and at its end. */
+void dm_luns_read(struct dm *dm);
+void dm_luns_report(struct dm *dm);
+/* The disks that the plan keeps to, or NULL: all. */
+const struct lun_disks *dm_luns_disks(const struct dm *dm);
 
 /* dm_helpers.c.  An order is sent, and its DONE awaited until the deadline. */
 void dm_helpers_init(struct dm *dm);

@@ -32,7 +32,7 @@ dm_again_differs(struct dm *dm, bool failed)
 	/* Other mount namespaces are not watched. */
 	if (!fs_changed(dm->dm_mounts) && !failed)
 		return (false);
-	plan_policy_set(&pp, dm->dm_policy);
+	dm_txn_policy(dm, &pp);
 	if (plan_make(&pn, &pp, err, sizeof(err)) != 0)
 		return (false);
 	same = plan_same(&dm->dm_txn.tx_plan, &pn);

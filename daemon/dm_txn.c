@@ -163,6 +163,14 @@ dm_txn_take_plan(struct dm *dm, char *why, size_t len)
 	return (0);
 }
 
+/* What the plan of this transaction is made by. */
+void
+dm_txn_policy(const struct dm *dm, struct plan_policy *pp)
+{
+	plan_policy_set(pp, dm->dm_policy);
+	pp->pp_disks = dm_luns_disks(dm);
+}
+
 /* Makes the plan and takes it; false, and why, if it is a veto. */
 static bool
 dm_txn_plan(struct dm *dm, char *why, size_t len)
@@ -170,7 +178,8 @@ dm_txn_plan(struct dm *dm, char *why, size_t len)
 	struct dm_txn *tx = &dm->dm_txn;
 	struct plan_policy pp;
 
-	plan_policy_set(&pp, dm->dm_policy);
+	dm_luns_read(dm);
+	dm_txn_policy(dm, &pp);
 	plan_free(&tx->tx_plan);
 	if (dm->dm_mounts == -1)
 		dm->dm_mounts = fs_watch();

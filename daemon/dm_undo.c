@@ -306,6 +306,7 @@ dm_undo_released(struct dm *dm)
 	struct dm_txn *tx = &dm->dm_txn;
 
 	report_release();
+	dm_luns_report(dm);
 	dm_report_timeline(dm);
 	plan_free(&tx->tx_plan);
 	(void)malloc_trim(0);

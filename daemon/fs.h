@@ -52,6 +52,13 @@ enum fs_ground {
 	FS_GROUND_FOREIGN, /* an upper layer that is not in the mount table */
 };
 
+/* A block device that a file system lies on, at whatever depth. */
+struct fs_device {
+	uint32_t fv_major;
+	uint32_t fv_minor;
+	bool fv_hardware; /* a disk of the machine, not made of anything */
+};
+
 struct fs_system {
 	unsigned int fy_first; /* first mount, index into ft_mounts */
 	unsigned int fy_nmounts;
@@ -64,6 +71,8 @@ struct fs_system {
 	unsigned int fy_upper;	/* of an overlay: the file system written to */
 	unsigned int fy_nlower; /* what it lies on, indices into ft_fs */
 	unsigned int *fy_lower;
+	unsigned int fy_ndevices; /* whole disks, not their partitions */
+	struct fs_device *fy_devices;
 };
 
 struct fs_table_way; /* fs_table.c's */

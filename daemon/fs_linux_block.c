@@ -41,9 +41,8 @@ join(char *path, size_t len, const char *dir, const char *name)
 	return (n >= 0 && (size_t)n < len);
 }
 
-/* First line of DIR/NAME without its newline; false if there is none. */
-static bool
-read_line(const char *dir, const char *name, char *line, size_t len)
+bool
+fs_sys_line(const char *dir, const char *name, char *line, size_t len)
 {
 	char path[PATH_LEN];
 	FILE *f;
@@ -80,6 +79,19 @@ walk_image(struct walk *wk, char *file)
 	    strcmp(file + len - (sizeof(deleted) - 1), deleted) == 0)
 		file[len - (sizeof(deleted) - 1)] = '\0';
 	return (fs_table_lies_on_file(wk->wk_ft, wk->wk_fs, file));
+}
+
+/* Notes the device of a directory. */
+static int
+walk_note(struct walk *wk, const char *dir)
+{
+	struct fs_device fv = { .fv_hardware = exists(dir, "device") };
+	char line[32];
+
+	if (!fs_sys_line(dir, "dev", line, sizeof(line)) ||
+	    sscanf(line, "%u:%u", &fv.fv_major, &fv.fv_minor) != 2)
+		return (0);
+	return (fs_table_device(wk->wk_ft, wk->wk_fs, &fv));
 }
 
 static int walk_device(struct walk *wk, const char *dir);
@@ -125,7 +137,10 @@ walk_device(struct walk *wk, const char *dir)
 	/* The directory of a partition is in that of its disk. */
 	if (exists(dir, "partition") && join(whole, sizeof(whole), dir, ".."))
 		dir = whole;
-	if (read_line(dir, "loop/backing_file", file, sizeof(file)))
+	error = walk_note(wk, dir);
+	if (error != 0)
+		return (error);
+	if (fs_sys_line(dir, "loop/backing_file", file, sizeof(file)))
 		return (walk_image(wk, file));
 	wk->wk_depth++;
 	error = walk_parts(wk, dir, "slaves");
@@ -152,7 +167,7 @@ find_by_name(const char *root, const char *source, char *dir, size_t len)
 		return (false);
 	while (!found && (de = readdir(d)) != NULL) {
 		found = join(dir, len, base, de->d_name) &&
-		    read_line(dir, "dm/name", name, sizeof(name)) &&
+		    fs_sys_line(dir, "dm/name", name, sizeof(name)) &&
 		    strcmp(name, source + 12) == 0;
 	}
 	(void)closedir(d);
@@ -174,7 +189,7 @@ lists_device(const char *list, const char *number)
 		if (de->d_name[0] == '.' ||
 		    !join(one, sizeof(one), list, de->d_name))
 			continue;
-		found = read_line(one, "dev", have, sizeof(have)) &&
+		found = fs_sys_line(one, "dev", have, sizeof(have)) &&
 		    strcmp(have, number) == 0;
 	}
 	(void)closedir(d);
@@ -192,7 +207,7 @@ walk_btrfs(struct walk *wk, const char *dir)
 
 	(void)snprintf(base, sizeof(base), "%s/sys/fs/btrfs", wk->wk_root);
 	d = opendir(base);
-	if (d == NULL || !read_line(dir, "dev", number, sizeof(number))) {
+	if (d == NULL || !fs_sys_line(dir, "dev", number, sizeof(number))) {
 		if (d != NULL)
 			(void)closedir(d);
 		return (walk_device(wk, dir));
@@ -249,12 +264,13 @@ is_disk(const char *base, const char *name)
 			return (false);
 	if (!join(dir, sizeof(dir), base, name))
 		return (false);
-	if (!read_line(dir, "ro", line, sizeof(line)) || strcmp(line, "0") != 0)
-		return (false);
-	if (read_line(dir, "removable", line, sizeof(line)) &&
+	if (!fs_sys_line(dir, "ro", line, sizeof(line)) ||
 	    strcmp(line, "0") != 0)
 		return (false);
-	return (read_line(dir, "size", line, sizeof(line)) &&
+	if (fs_sys_line(dir, "removable", line, sizeof(line)) &&
+	    strcmp(line, "0") != 0)
+		return (false);
+	return (fs_sys_line(dir, "size", line, sizeof(line)) &&
 	    strtoull(line, NULL, 10) > 0);
 }
 

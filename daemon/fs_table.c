@@ -275,6 +275,7 @@ fs_table_free(struct fs_table *ft)
 	for (unsigned int i = 0; i < ft->ft_nfs; i++) {
 		free(ft->ft_fs[i].fy_lower);
 		free(ft->ft_fs[i].fy_image);
+		free(ft->ft_fs[i].fy_devices);
 	}
 	for (unsigned int i = 0; i < ft->ft_nmounts; i++)
 		free(ft->ft_mounts[i].fm_text);
@@ -299,6 +300,21 @@ fs_table_lies_on(struct fs_table *ft, unsigned int fs, unsigned int lower)
 		return (ENOMEM);
 	more[fy->fy_nlower++] = lower;
 	fy->fy_lower = more;
+	return (0);
+}
+
+int
+fs_table_device(
+    struct fs_table *ft, unsigned int fs, const struct fs_device *fv)
+{
+	struct fs_system *fy = &ft->ft_fs[fs];
+	struct fs_device *more;
+
+	more = realloc(fy->fy_devices, (fy->fy_ndevices + 1) * sizeof(*more));
+	if (more == NULL)
+		return (ENOMEM);
+	more[fy->fy_ndevices++] = *fv;
+	fy->fy_devices = more;
 	return (0);
 }
 

@@ -33,6 +33,10 @@ void fs_table_free(struct fs_table *ft);
 /* Notes that a file system lies on another; on itself is ignored. */
 int fs_table_lies_on(struct fs_table *ft, unsigned int fs, unsigned int lower);
 
+/* Notes that it lies on a block device. */
+int fs_table_device(
+    struct fs_table *ft, unsigned int fs, const struct fs_device *fv);
+
 /*
  * Notes that a file system's image is the file of that path.  Other mounts may
  * hide the one that the file is on, so that every mount above the path may be

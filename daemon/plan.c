@@ -44,7 +44,8 @@ struct making {
 	const struct plan_policy *mk_policy;
 	const char *mk_root;
 	struct fs_table mk_ft;
-	struct verdict *mk_verdicts; /* by file system */
+	struct verdict *mk_verdicts;	  /* by file system */
+	const struct lun_disks *mk_disks; /* NULL: all are named */
 	struct text *mk_texts;
 	bool mk_nomem;
 };
@@ -367,6 +368,76 @@ decide_rule(struct making *mk, unsigned int fs, enum fs_class class,
 	}
 }
 
+/* Whether a type may keep what is written on disks that are not seen. */
+static bool
+keeps_data(const char *type)
+{
+	switch (fs_class(type)) {
+	case FS_CLASS_READONLY:
+	case FS_CLASS_PSEUDO:
+	case FS_CLASS_MEMORY:
+	case FS_CLASS_OVERLAY: /* what they lie on tells */
+	case FS_CLASS_STACKED:
+		return (false);
+	default:
+		return (true);
+	}
+}
+
+/*
+ * Whether the host may be about to snapshot what is right below a file system:
+ * what it lies on is not known, or has a disk that is named, or one that is not
+ * behind the VMBus, of which the host's list cannot tell.
+ */
+static bool
+touches_named(const struct making *mk, unsigned int fs)
+{
+	const struct fs_system *fy = &mk->mk_ft.ft_fs[fs];
+	const struct fs_device *fv;
+	const struct lun_disk *ld;
+
+	if (fy->fy_ground != FS_GROUND_KNOWN)
+		return (true);
+	if (!fy->fy_block)
+		return (keeps_data(mk->mk_ft.ft_mounts[fy->fy_first].fm_type));
+	if (fy->fy_ndevices == 0)
+		return (true);
+	for (unsigned int i = 0; i < fy->fy_ndevices; i++) {
+		fv = &fy->fy_devices[i];
+		ld = lun_disk_of(mk->mk_disks, fv->fv_major, fv->fv_minor);
+		if (ld == NULL ? fv->fv_hardware : ld->ld_named)
+			return (true);
+	}
+	return (false);
+}
+
+/* The same, at whatever depth. */
+static bool
+on_named(const struct making *mk, unsigned int fs)
+{
+	if (mk->mk_disks == NULL || touches_named(mk, fs))
+		return (true);
+	for (unsigned int low = 0; low < mk->mk_ft.ft_nfs; low++)
+		if (fs_table_reaches(&mk->mk_ft, fs, low) &&
+		    touches_named(mk, low))
+			return (true);
+	return (false);
+}
+
+/* A list that names the disk of no file system is not believed. */
+static void
+believe_disks(struct making *mk)
+{
+	const struct fs_table *ft = &mk->mk_ft;
+
+	mk->mk_disks = mk->mk_policy->pp_disks;
+	for (unsigned int fs = 0; fs < ft->ft_nfs; fs++)
+		if (ft->ft_fs[fs].fy_block && !ft->ft_fs[fs].fy_readonly &&
+		    on_named(mk, fs))
+			return;
+	mk->mk_disks = NULL;
+}
+
 static void
 decide_fs(struct making *mk, unsigned int fs)
 {
@@ -400,6 +471,12 @@ decide_fs(struct making *mk, unsigned int fs)
 		    class == FS_CLASS_OVERLAY ?
 			"no upper layer, nothing is written to it" :
 			"read-only");
+		return;
+	}
+	if (!on_named(mk, fs)) {
+		decide(vd, PLAN_LEAVE,
+		    "on no disk that the host is about to snapshot, and "
+		    "lun_aware=on");
 		return;
 	}
 	glob = excluded_by(mk, m->fm_point);
@@ -613,8 +690,10 @@ plan_make(
 	pn->pn_lines = calloc(mk->mk_ft.ft_nmounts + 1, sizeof(*pn->pn_lines));
 	if (mk->mk_verdicts == NULL || pn->pn_lines == NULL)
 		goto nomem;
+	believe_disks(mk);
 	for (unsigned int fs = 0; fs < mk->mk_ft.ft_nfs; fs++)
 		decide_fs(mk, fs);
+	pn->pn_by_disk = mk->mk_disks != NULL;
 	pn->pn_nlevels = set_levels(mk);
 	for (unsigned int i = 0; i < mk->mk_ft.ft_nmounts; i++)
 		add_line(mk, pn, i);

@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "conf.h"
+#include "lun.h"
 
 enum plan_action {
 	PLAN_FREEZE,
@@ -61,6 +62,7 @@ struct plan {
 	 * nothing to freeze where there should be.  One line with the remedy.
 	 */
 	const char *pn_veto;
+	bool pn_by_disk; /* what lies on no named disk was left out */
 	void *pn_memory; /* plan_free()'s */
 };
 
@@ -72,6 +74,12 @@ struct plan_policy {
 	const struct conf_rule *pp_rules; /* the last that matches counts */
 	unsigned int pp_nrules;
 	enum conf_namespaces pp_namespaces;
+	/*
+	 * NULL, or the disks that the host is about to snapshot are marked in
+	 * it: what lies on no such disk is left alone.  If that is everything,
+	 * the list is not believed.
+	 */
+	const struct lun_disks *pp_disks;
 	unsigned int pp_most; /* file systems that can be frozen, 0: any */
 	/*
 	 * Where proc and sys are found, for tests: NULL is the running system,

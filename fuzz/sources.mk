@@ -25,8 +25,8 @@ fuzz_conf.t: f_conf.o core.a common.a
 	$(FUZZ_LINK) -o $@ f_conf.o common.a core.a common.a $(FUZZ_MAIN)
 fuzz_record.t: f_record.o common.a
 	$(FUZZ_LINK) -o $@ f_record.o common.a $(FUZZ_MAIN)
-fuzz_plan.t: f_plan.o fs_table.o fs_types.o fs_types_linux.o common.a
-	$(FUZZ_LINK) -o $@ f_plan.o fs_table.o fs_types.o fs_types_linux.o common.a \
+fuzz_plan.t: f_plan.o lun.o fs_table.o fs_types.o fs_types_linux.o common.a
+	$(FUZZ_LINK) -o $@ f_plan.o lun.o fs_table.o fs_types.o fs_types_linux.o common.a \
 	    $(FUZZ_MAIN) $(PLAN_LIBS)
 fuzz_link.t: f_link.o emulink.a core.a common.a
 	$(FUZZ_LINK) -o $@ f_link.o emulink.a core.a common.a $(FUZZ_MAIN)

@@ -8,7 +8,7 @@ $(FBSD_HEADERS): $(TOP)/tests/freebsd/sources.mk
 	@mkdir -p fbsd/sys
 	@echo '#include "fbsd.h"' >$@
 
-FBSD_PLAN_OBJS= plan.o fs_types.o fs_table.o fbsd_fs.o fbsd_fs_geom.o \
+FBSD_PLAN_OBJS= plan.o lun.o fs_types.o fs_table.o fbsd_fs.o fbsd_fs_geom.o \
 	fbsd_fs_types.o
 fbsd_fs.o: $(TOP)/daemon/fs_freebsd.c $(FBSD_HEADERS)
 	$(FBSD_CC) -c -o $@ $(TOP)/daemon/fs_freebsd.c

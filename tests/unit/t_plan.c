@@ -13,6 +13,9 @@
  *	dir PATH
  *	fifo PATH
  *	set KEY=VALUE		of the configuration
+ *	as FILE			what is to see there, to begin with
+ *	lun CONTROLLER:PORT:TARGET:LUN	that the host names
+ *	all TEXT		part of why such a list is not kept to
  *
  * and the lines of expect.h.  The trees are made below a temporary directory.
  */
@@ -36,6 +39,9 @@ struct machine {
 	struct expect ma_expect;
 	struct conf ma_conf;
 	struct plan_policy ma_policy;
+	struct hv_vss_luns ma_luns; /* that the host names */
+	struct lun_disks ma_disks;
+	char *ma_all;  /* why that is not kept to */
 	char *ma_text; /* the whole file, which the rest points into */
 };
 
@@ -91,6 +97,41 @@ set(struct machine *ma, const char *setting)
 	ma->ma_policy.pp_root = ma->ma_root;
 }
 
+static void
+name_disk(struct machine *ma, const char *text)
+{
+	struct hv_vss_lun *hl = &ma->ma_luns.hs_luns[ma->ma_luns.hs_count++];
+	char guid[GUID_TEXT];
+
+	ma->ma_luns.hs_form = HV_VSS_LUNS_LIST;
+	assert_int_equal(sscanf(text, "%36[^:]:%hhu:%hhu:%hhu", guid,
+			     &hl->hl_port, &hl->hl_target, &hl->hl_lun),
+	    4);
+	assert_true(guid_parse(guid, hl->hl_controller));
+}
+
+static void take_line(struct machine *ma, char *line);
+
+static void
+take_lines(struct machine *ma, char *rest)
+{
+	char *line;
+
+	while ((line = strsep(&rest, "\n")) != NULL)
+		take_line(ma, line);
+}
+
+/* What there is to see on another machine. */
+static void
+take_other(struct machine *ma, const char *name)
+{
+	char *text = expect_read(__FILE__, "plan", name);
+
+	take_lines(ma, text);
+	assert_int_equal(ma->ma_expect.ex_nlines, 0);
+	free(text);
+}
+
 /* One line of a machine's file; it is cut up in place. */
 static void
 take_line(struct machine *ma, char *line)
@@ -103,6 +144,12 @@ take_line(struct machine *ma, char *line)
 		append(ma, "proc/self/mountinfo", line);
 	else if (strcmp(word, "set") == 0)
 		set(ma, line);
+	else if (strcmp(word, "as") == 0)
+		take_other(ma, line);
+	else if (strcmp(word, "lun") == 0)
+		name_disk(ma, line);
+	else if (strcmp(word, "all") == 0)
+		ma->ma_all = line;
 	else if (strcmp(word, "file") == 0) {
 		path = strsep(&line, " ");
 		append(ma, path, line == NULL ? "" : line);
@@ -116,20 +163,31 @@ take_line(struct machine *ma, char *line)
 	}
 }
 
+/* Which disks a list means is found out on the recorded machine, too. */
+static void
+choose_disks(struct machine *ma, const char *name)
+{
+	char why[256];
+
+	assert_int_equal(lun_disks_read(&ma->ma_disks, ma->ma_root), 0);
+	if (lun_choose(&ma->ma_disks, &ma->ma_luns, why, sizeof(why)))
+		ma->ma_policy.pp_disks = &ma->ma_disks;
+	else if (ma->ma_all == NULL || strstr(why, ma->ma_all) == NULL)
+		fail_msg("%s: all are taken, for %s", name, why);
+}
+
 static void
 load(struct machine *ma, const char *name)
 {
-	char *rest, *line;
-
-	ma->ma_text = expect_read(__FILE__, "plan", name);
 	(void)snprintf(ma->ma_root, sizeof(ma->ma_root), "/tmp/t_plan.XXXXXX");
 	assert_non_null(mkdtemp(ma->ma_root));
 	conf_default(&ma->ma_conf);
 	set(ma, "policy=normal");
 	append(ma, "proc/empty", "");
-	rest = ma->ma_text;
-	while ((line = strsep(&rest, "\n")) != NULL)
-		take_line(ma, line);
+	ma->ma_text = expect_read(__FILE__, "plan", name);
+	take_lines(ma, ma->ma_text);
+	if (ma->ma_luns.hs_form != HV_VSS_LUNS_NONE)
+		choose_disks(ma, name);
 }
 
 static int
@@ -146,6 +204,7 @@ unload(struct machine *ma)
 {
 	(void)nftw(ma->ma_root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	conf_free(&ma->ma_conf);
+	lun_disks_free(&ma->ma_disks);
 	free(ma->ma_text);
 }
 
@@ -203,6 +262,8 @@ try(const char *name)
 	if (plan_make(&pn, &ma.ma_policy, err, sizeof(err)) != 0)
 		fail_msg("%s: %s", name, err);
 	expect_plan(name, &ma.ma_expect, &pn);
+	assert_int_equal(pn.pn_by_disk,
+	    ma.ma_luns.hs_form != HV_VSS_LUNS_NONE && ma.ma_all == NULL);
 	plan_free(&pn);
 	unload(&ma);
 }
@@ -261,6 +322,25 @@ bound_files_and_sockets_are_not_opened(void **state)
 {
 	(void)state;
 	try("binds");
+}
+
+static void
+what_lies_on_no_disk_that_the_host_names_is_left_alone(void **state)
+{
+	(void)state;
+	try("gen2-one-disk");
+	try("gen2-part-of-a-volume");
+	try("gen1-one-disk");
+}
+
+static void
+a_list_that_is_not_understood_means_all_disks(void **state)
+{
+	(void)state;
+	try("gen2-unknown-disk");
+	try("gen2-unknown-port");
+	try("gen2-wrong-target");
+	try("gen1-nothing-mounted");
 }
 
 static void
@@ -508,6 +588,9 @@ main(void)
 		cmocka_unit_test(subvolumes_are_one_file_system),
 		cmocka_unit_test(bound_files_and_sockets_are_not_opened),
 		cmocka_unit_test(a_file_system_bound_only_to_a_fifo_is_a_veto),
+		cmocka_unit_test(
+		    what_lies_on_no_disk_that_the_host_names_is_left_alone),
+		cmocka_unit_test(a_list_that_is_not_understood_means_all_disks),
 		cmocka_unit_test(images_are_frozen_before_what_they_lie_on),
 		cmocka_unit_test(
 		    images_are_found_through_partitions_and_mappings),

@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+# Copyright (c) 2026 The hv_vss developers
+# SPDX-License-Identifier: BSD-2-Clause
+# isoroot: --sys --fs a=ext4:64M,b=xfs:320M
+"""The host names the disks that it is about to snapshot.  Where /sys shows the
+scratch file systems' loop devices as disks of a controller of the VMBus, just
+those are frozen (lun_aware=on)."""
+
+import os
+import struct
+import subprocess
+
+import emulink
+import hvtest
+from hvtest import case, check, scratch
+
+GUID = "f8b3781a-1e82-4818-a1c3-63d806ec15bb"
+WIRE = bytes.fromhex("1a78b3f8821e1848a1c363d806ec15bb")
+CLASS = "{ba6163d9-04a1-4d29-b605-72e2ffb1dc7f}"
+REAL = "/run/sys"
+
+
+def disk(lun):
+    return f"/sys/bus/vmbus/devices/{GUID}/host0/target0:0:0/0:0:0:{lun}/block"
+
+
+def write(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="ascii") as f:
+        f.write(text + "\n")
+
+
+def dress_up():
+    """The machine's /sys, and a bus in it whose disks are a (0) and b (1)."""
+    os.mkdir(REAL)
+    subprocess.run(["mount", "--move", "/sys", REAL], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/sys"], check=True)
+    for name in os.listdir(REAL):
+        if name != "bus":
+            os.symlink(f"{REAL}/{name}", f"/sys/{name}")
+    write(f"/sys/bus/vmbus/devices/{GUID}/class_id", CLASS)
+    for lun, name in enumerate(("a", "b")):
+        number = os.stat(scratch()[name].device).st_rdev
+        write(f"{disk(lun)}/sd{name}/dev",
+              f"{os.major(number)}:{os.minor(number)}")
+
+
+if hvtest.isolated():
+    dress_up()
+
+
+def started(**sets):
+    machine = hvtest.Machine(**sets)
+    machine.start_driver()
+    machine.start_daemon()
+    return machine
+
+
+def freezes(machine, want, *actions, luns=()):
+    """A checkpoint must freeze these file systems and no others."""
+    options = [o for lun in luns for o in ("--lun", f"{GUID}:{lun}")]
+    host = machine.host(*actions, "hold=300", "thaw", options=options)
+    freeze = next(a.split("=")[0] for a in actions if a != "check")
+    check(host.reply(freeze)["reply"] == "ok", str(host.replies()))
+    found = "".join(name for name in "ab"
+                    if hvtest.is_frozen(scratch()[name].mount))
+    status, replies = host.wait()
+    check(status == 0, str(replies))
+    check(found == want, f"{actions} {luns} freezes {found!r}, not {want!r}")
+
+
+@case
+def only_the_file_systems_of_named_disks_are_frozen():
+    machine = started(lun_aware="on")
+    freezes(machine, "a", "check", "freeze", luns=["0:0:0"])
+    freezes(machine, "b", "check", "freeze", luns=["0:0:1"])
+    freezes(machine, "ab", "freeze", luns=["0:0:1", "0:0:0"])
+    check("lun_aware" not in machine.daemon.output(), machine.daemon.output())
+
+
+@case
+def writers_elsewhere_go_on():
+    machine = started(lun_aware="on")
+    still = hvtest.Writer(scratch()["a"].mount)
+    runs = hvtest.Writer(scratch()["b"].mount)
+    host = machine.host("freeze", "hold=400", "thaw",
+                        options=["--lun", f"{GUID}:0:0:0"])
+    check(host.reply("freeze")["reply"] == "ok", str(host.replies()))
+    check(still.stands_still(0.1), "the writer on a stands still")
+    runs.progresses()
+    check(host.wait()[0] == 0, str(host.replies()))
+    still.progresses()
+
+
+@case
+def a_disk_that_is_not_found_has_all_frozen_and_a_warning():
+    machine = started(lun_aware="on")
+    freezes(machine, "ab", "freeze", luns=["0:0:0", "0:0:7"])
+    out = machine.daemon.output()
+    check("lun_aware: all file systems take part" in out and
+          f"{GUID}:0:0:7, which is not found here" in out, out)
+
+
+@case
+def a_controller_that_has_vanished_has_all_frozen():
+    machine = started(lun_aware="on")
+    freezes(machine, "a", "freeze", luns=["0:0:0"])
+    os.rename("/sys/bus", "/sys/gone")
+    hvtest.after(os.rename, "/sys/gone", "/sys/bus")
+    freezes(machine, "ab", "freeze", luns=["0:0:0"])
+
+
+@case
+def a_host_that_names_none_has_all_frozen():
+    machine = started(lun_aware="on")
+    freezes(machine, "ab", "freeze")
+    check("the host names no disks" in machine.daemon.output(),
+          machine.daemon.output())
+
+
+def message2(count, entries=(), flags=0):
+    """FREEZE with a list, as an action."""
+    tail = struct.pack("<III", 0, flags, count) + b"".join(entries)
+    return "raw=" + emulink.request(5, 6260, tail=tail).hex()
+
+
+def entry(bus=0, reserved=0, port=0, target=0, lun=0, last=0):
+    return (struct.pack("<BBH", bus, reserved, 0) + WIRE +
+            bytes((port, target, lun, last)))
+
+
+@case
+def lists_with_what_is_not_understood_have_all_frozen():
+    machine = started(lun_aware="on")
+    for list_ in (message2(0), message2(1, [entry()], flags=1),
+                  message2(1, [entry(port=1)]), message2(1, [entry(last=1)]),
+                  message2(1, [entry(reserved=1)])):
+        freezes(machine, "ab", list_)
+    freezes(machine, "b", message2(1, [entry(bus=9, lun=1)]))
+
+
+@case
+def without_lun_aware_all_are_frozen_and_nothing_is_said():
+    machine = started()
+    freezes(machine, "ab", "freeze", luns=["0:0:0"])
+    check("named" not in machine.daemon.output(), machine.daemon.output())
+
+
+hvtest.main()
