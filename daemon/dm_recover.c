@@ -329,9 +329,13 @@ dm_recover_old_ended(struct dm *dm, uint64_t limit_ns)
 static void
 dm_recover_finish(struct dm *dm, struct dm_record *rc, uint64_t limit_ns)
 {
+	bool ended = dm_recover_old_ended(dm, limit_ns);
+
 	dm->dm_veto[0] = '\0';
-	if (dm_recover_old_ended(dm, limit_ns) &&
-	    dm_recover_pass(dm, rc, DM_START_WAIT_NS) == 0) {
+	/* It may have been killed within the write that raises it. */
+	if (ended && rc->rc_rcu)
+		dm_rcu_recover();
+	if (ended && dm_recover_pass(dm, rc, DM_START_WAIT_NS) == 0) {
 		dm_record_clear(dm);
 		return;
 	}

@@ -467,7 +467,8 @@ wk_start(struct wk *wk, const struct frz_msg *fm)
 			return (error);
 		wk->wk_level = -1;
 		atomic_store(&wk->wk_refused, 0);
-		if ((fm->fm_flags & FRZ_F_RCU) != 0)
+		/* Not for nothing: there may be nobody left to put it back. */
+		if ((fm->fm_flags & FRZ_F_RCU) != 0 && !wk_must_stop(wk))
 			wk->wk_raised = frz_rcu_raise(wk->wk_rcu, wk->wk_page);
 	} else {
 		for (i = 0; i < wk->wk_count; i++)
