@@ -220,16 +220,14 @@ def a_driver_killed_at_each_step_is_found_again():
     guest = Guest()
     for step in ("check", "prepare", "quiesce", "hold", "resume"):
         guest.part.order("later")
-        quiesced = guest.part.count("quiesce")
+        before = {w: guest.part.count(w) for w in ALL}
         host = guest.machine.host(*(["check"] if step == "check" else
                                     ["freeze", "thaw"] if step == "resume"
                                     else ["freeze"]))
         for word in ("check",) if step == "check" else ("prepare", "quiesce"):
-            seen = guest.part.count(word)
-            guest.part.until(word, max(seen, 1))
+            guest.part.until(word, before[word] + 1)
             if word == step:
                 break
-            until(lambda w=word: guest.part.lines()[-1] == w, word)
             guest.part.order("now" if word == "quiesce" else "later")
             guest.part.order("yes")
         if step in ("hold", "resume"):
@@ -240,7 +238,7 @@ def a_driver_killed_at_each_step_is_found_again():
         guest.part.until("link", links + 1)
         guest.part.order("yes")
         guest.part.order("now")
-        until(lambda n=quiesced: guest.part.count("resume") ==
+        until(lambda: guest.part.count("resume") ==
               guest.part.count("quiesce"), "it goes on")
         guest.restart_driver()
         guest.back_up()
