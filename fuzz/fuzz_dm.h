@@ -147,6 +147,25 @@ dm_recover_all(struct dm *dm, bool force)
 	return (force);
 }
 
+void
+dm_luns_read(struct dm *dm)
+{
+	(void)dm;
+}
+
+const struct lun_disks *
+dm_luns_disks(const struct dm *dm)
+{
+	(void)dm;
+	return (NULL);
+}
+
+void
+dm_luns_report(struct dm *dm)
+{
+	(void)dm;
+}
+
 bool
 dm_rcu_wanted(const struct dm *dm)
 {
