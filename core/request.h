@@ -89,7 +89,7 @@ struct vss_request {
 	enum vss_request_state rq_state;
 	uint64_t rq_seq; /* order of arrival, of answer when ready */
 	uint64_t rq_deadline_ns;
-	bool rq_lost; /* a waiting THAW came while LOST */
+	bool rq_lost;			/* a waiting THAW came while LOST */
 	struct vss_wire_request rq_vss; /* zeroed for NEGOTIATE */
 	struct vss_engine_reply rq_reply;
 	uint8_t rq_pkt[VMBUS_ICMSG_PKT_MAX];

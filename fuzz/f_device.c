@@ -232,8 +232,7 @@ static int
 ioctl_any(struct file *fl, uint32_t cmd, void *data, size_t odd)
 {
 	uint8_t in[sizeof(struct fuse_ioctl_in) + DEV_IOCTL_MAX] = { 0 };
-	uint8_t out[sizeof(struct fuse_ioctl_out) +
-	    sizeof(struct hv_vss_luns)];
+	uint8_t out[sizeof(struct fuse_ioctl_out) + sizeof(struct hv_vss_luns)];
 	struct fuse_ioctl_in *fi = (void *)in;
 	size_t len = sizeof(out);
 	int error;
