@@ -22,6 +22,7 @@
  *	dm_record.c	lock and record
  *	dm_recover.c	thawing by the record, or everything
  *	dm_report.c	reasons, timeline, a foreground daemon's output
+ *	dm_linux.c, dm_freebsd.c	what each system does in its own way
  */
 
 #ifndef _DM_H_
@@ -211,6 +212,11 @@ void dm_undo_release(struct dm *dm); /* nothing is armed: let go of all */
  */
 void dm_undo_lost(struct dm *dm);
 bool dm_undo_armed(struct dm *dm);
+/*
+ * A process apart, for what may block: nobody waits for it, and it has neither
+ * device nor lock nor any socket, whose end others wait for.  True in it.
+ */
+bool dm_undo_apart(void);
 
 /* dm_luns.c: at the beginning of a transaction, and at its end. */
 void dm_luns_read(struct dm *dm);

@@ -11,71 +11,14 @@
 
 #include <sys/ioctl.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "dm.h"
-
-/* Whether a process has the device open; the link is read, not followed. */
-static bool
-dm_device_held_by(const char *device, const char *pid)
-{
-	char path[PATH_MAX], to[PATH_MAX];
-	struct dirent *de;
-	ssize_t n;
-	DIR *d;
-	bool held = false;
-
-	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
-	d = opendir(path);
-	if (d == NULL)
-		return (false);
-	while (!held && (de = readdir(d)) != NULL) {
-		n = readlinkat(dirfd(d), de->d_name, to, sizeof(to) - 1);
-		if (n <= 0)
-			continue;
-		to[n] = '\0';
-		held = strcmp(to, device) == 0;
-	}
-	closedir(d);
-	return (held);
-}
-
-/* Says who has the device, as far as /proc knows. */
-static void
-dm_device_holder(const char *device, char *buf, size_t len)
-{
-	char path[64], comm[32] = "";
-	struct dirent *de;
-	FILE *fp;
-	DIR *d;
-
-	snprintf(buf, len, "another program has it");
-	d = opendir("/proc");
-	if (d == NULL)
-		return;
-	while ((de = readdir(d)) != NULL) {
-		if (de->d_name[0] < '1' || de->d_name[0] > '9' ||
-		    !dm_device_held_by(device, de->d_name))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%.20s/comm", de->d_name);
-		fp = fopen(path, "re");
-		if (fp != NULL) {
-			if (fgets(comm, sizeof(comm), fp) != NULL)
-				comm[strcspn(comm, "\n")] = '\0';
-			fclose(fp);
-		}
-		snprintf(
-		    buf, len, "process %.20s (%s) has it", de->d_name, comm);
-		break;
-	}
-	closedir(d);
-}
+#include "dm_os.h"
 
 /*
  * Says who we are; a driver without extensions refuses that.  What it has asked
@@ -123,7 +66,7 @@ dm_device_open(struct dm *dm, char *err, size_t errlen)
 	if (dm->dm_fd == -1) {
 		error = errno;
 		if (error == EBUSY)
-			dm_device_holder(dm->dm_device, why, sizeof(why));
+			dm_os_device_holder(dm->dm_device, why, sizeof(why));
 		else
 			snprintf(why, sizeof(why), "is hv_vss_driver running?");
 		snprintf(err, errlen, "%s: %s (%s)", dm->dm_device,

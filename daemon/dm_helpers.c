@@ -13,19 +13,18 @@
  */
 
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "dm.h"
+#include "dm_os.h"
 
 #ifndef HV_LIBEXECDIR
 #define HV_LIBEXECDIR "/usr/libexec"
@@ -40,8 +39,6 @@ static const char *const dm_role_name[DM_NROLES] = {
 	[DM_GUARD] = "guard",
 };
 
-extern char **environ;
-
 /* The program: as configured, beside this one, or where it is installed. */
 static void
 dm_helpers_find(struct dm *dm)
@@ -49,16 +46,13 @@ dm_helpers_find(struct dm *dm)
 	static const char tail[] = "/../libexec/hv_vss_freezer";
 	char self[FRZ_PATH_MAX - sizeof(tail)];
 	char *slash;
-	ssize_t n;
 
 	if (dm->dm_conf.cf_freezer != NULL) {
 		snprintf(dm->dm_freezer, sizeof(dm->dm_freezer), "%s",
 		    dm->dm_conf.cf_freezer);
 		return;
 	}
-	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (n > 0) {
-		self[n] = '\0';
+	if (dm_os_self(self, sizeof(self))) {
 		slash = strrchr(self, '/');
 		if (slash != NULL) {
 			*slash = '\0';
@@ -85,34 +79,6 @@ dm_helpers_init(struct dm *dm)
 	dm_helpers_find(dm);
 }
 
-/* Runs the program with its socket as FRZ_CONTROL_FD, in its own session. */
-static int
-dm_helpers_spawn(struct dm *dm, enum dm_role role, int sock, pid_t *pid)
-{
-	char name[16];
-	char *argv[] = { dm->dm_freezer, name, NULL };
-	posix_spawn_file_actions_t fa;
-	posix_spawnattr_t sa;
-	sigset_t set;
-	int error;
-
-	snprintf(name, sizeof(name), "%s", dm_role_name[role]);
-	posix_spawn_file_actions_init(&fa);
-	posix_spawnattr_init(&sa);
-	posix_spawn_file_actions_adddup2(&fa, sock, FRZ_CONTROL_FD);
-	sigemptyset(&set);
-	posix_spawnattr_setsigmask(&sa, &set);
-	sigfillset(&set);
-	posix_spawnattr_setsigdefault(&sa, &set);
-	posix_spawnattr_setflags(&sa,
-	    POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-		POSIX_SPAWN_SETSIGDEF);
-	error = posix_spawn(pid, dm->dm_freezer, &fa, &sa, argv, environ);
-	posix_spawnattr_destroy(&sa);
-	posix_spawn_file_actions_destroy(&fa);
-	return (error);
-}
-
 /* It has a socket; what it says first is that it is ready. */
 static void
 dm_helpers_began(struct dm_helper *dh, int sock, uint64_t now)
@@ -135,8 +101,7 @@ dm_helpers_connect(struct dm *dm, uint64_t now)
 {
 	struct dm_helper *dh = &dm->dm_helper[DM_GUARD];
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct ucred peer = { 0 };
-	socklen_t len = sizeof(peer);
+	uid_t uid;
 	int error, sock;
 
 	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%.*s",
@@ -145,10 +110,10 @@ dm_helpers_connect(struct dm *dm, uint64_t now)
 	    AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (sock == -1 ||
 	    connect(sock, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
-	    getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1)
+	    dm_os_peer(sock, &uid) == -1)
 		error = errno;
 	else
-		error = peer.uid == 0 ? 0 : EACCES;
+		error = uid == 0 ? 0 : EACCES;
 	if (error != 0) {
 		report(REPORT_ERROR,
 		    "guard=%s: %s (is the guard's service running?)",
@@ -166,6 +131,8 @@ static void
 dm_helpers_start_one(struct dm *dm, enum dm_role role, uint64_t now)
 {
 	struct dm_helper *dh = &dm->dm_helper[role];
+	char name[16];
+	char *argv[] = { dm->dm_freezer, name, NULL };
 	int error, sv[2];
 
 	dh->dh_again_ns = now + DM_AGAIN_NS;
@@ -178,7 +145,8 @@ dm_helpers_start_one(struct dm *dm, enum dm_role role, uint64_t now)
 		    strerror(errno));
 		return;
 	}
-	error = dm_helpers_spawn(dm, role, sv[1], &dh->dh_pid);
+	snprintf(name, sizeof(name), "%s", dm_role_name[role]);
+	error = dm_os_spawn(argv, sv[1], role, &dh->dh_pid, &dh->dh_pidfd);
 	(void)close(sv[1]);
 	if (error != 0) {
 		report(REPORT_ERROR, "%s: %s (set freezer=PATH to where it is)",
@@ -188,16 +156,6 @@ dm_helpers_start_one(struct dm *dm, enum dm_role role, uint64_t now)
 		return;
 	}
 	dh->dh_child = true;
-	dh->dh_pidfd = (int)syscall(SYS_pidfd_open, dh->dh_pid, 0);
-	if (dh->dh_pidfd == -1) {
-		report(REPORT_ERROR, "%s: pidfd: %s", dm_role_name[role],
-		    strerror(errno));
-		(void)kill(dh->dh_pid, SIGKILL);
-		(void)waitpid(dh->dh_pid, NULL, 0);
-		(void)close(sv[0]);
-		dh->dh_pid = 0;
-		return;
-	}
 	dm_helpers_began(dh, sv[0], now);
 }
 
@@ -395,8 +353,7 @@ dm_helpers_kill(struct dm *dm, enum dm_role role)
 	if (dh->dh_pid == 0 || dh->dh_killed)
 		return;
 	if (dh->dh_pidfd != -1)
-		(void)syscall(
-		    SYS_pidfd_send_signal, dh->dh_pidfd, SIGKILL, NULL, 0);
+		dm_os_kill(dh->dh_pidfd);
 	dh->dh_killed = true;
 	dh->dh_due = 0;
 	dh->dh_deadline_ns = DM_NEVER;
@@ -445,7 +402,7 @@ dm_helpers_reap(struct dm *dm, enum dm_role role)
 	    false;
 	if (role == DM_WORKER) {
 		dm->dm_hung[0] = '\0';
-		dm_rcu_ended(dm);
+		dm_os_worker_ended(dm);
 	}
 	/* Also if that knows that it was killed: now its calls are over. */
 	dm_txn_ended(dm, role);

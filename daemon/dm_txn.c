@@ -10,7 +10,6 @@
  */
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -206,10 +205,8 @@ dm_txn_check(struct dm *dm, const struct dm_request *dq)
 		    dm->dm_txn.tx_nfreeze);
 		(void)dm_device_answer(dm, dq, true, NULL);
 	}
-	if (dm_txn_idle(dm)) {
+	if (dm_txn_idle(dm))
 		plan_free(&dm->dm_txn.tx_plan);
-		(void)malloc_trim(0);
-	}
 }
 
 static void

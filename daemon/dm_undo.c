@@ -7,22 +7,21 @@
  * One transaction on its way up: thaw, answers, release.
  *
  * The worker thaws as long as it answers.  One that is silent, or whose freeze
- * call does not come back, is killed and the guard thaws.  If both are gone the
- * daemon forks children that thaw: a fork needs no disk, and what blocks there
- * does not block the daemon.  No answer to the driver goes before the order to
- * thaw, since a call to a driver that is stopped hangs.
+ * call does not come back, is killed and the guard thaws.  If both are gone
+ * the daemon sees to it by itself, where that has not thawed yet.  No answer to
+ * the driver goes before the order to thaw, since a call to a driver that is
+ * stopped hangs.
  */
 
 #include <sys/wait.h>
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "dm.h"
-#include "frz_fs.h"
+#include "dm_os.h"
 
 #define DM_RELEASE_NS DM_NS_PER_S
 #define DM_AGAIN_NS   (100 * DM_NS_PER_MS) /* between two last resorts */
@@ -51,39 +50,7 @@ dm_undo_freezing(struct dm *dm)
 	return (false);
 }
 
-/* In a child of its own: opens one file system again and thaws it. */
-static void
-dm_undo_child(struct dm *dm, uint32_t i)
-{
-	struct frz_slot *fs = &dm->dm_page->pg_slots[i];
-	struct frz_msg fm;
-	int error, fd;
-	bool first;
-
-	memset(&fm, 0, sizeof(fm));
-	fm.fm_mnt_id = dm->dm_txn.tx_fs[i].df_mnt_id;
-	fm.fm_major = dm->dm_txn.tx_fs[i].df_major;
-	fm.fm_minor = dm->dm_txn.tx_fs[i].df_minor;
-	fm.fm_flags = dm->dm_txn.tx_fs[i].df_flags;
-	snprintf(
-	    fm.fm_path, sizeof(fm.fm_path), "%s", dm->dm_txn.tx_fs[i].df_point);
-	if (frz_fs_open(&fm, &fd) != 0)
-		_exit(1);
-	first = frz_slot_move(fs, FRZ_FROZEN, FRZ_THAWING);
-	error = frz_fs_thaw(fd);
-	/* That it is not frozen says nothing when others have begun. */
-	if (error != 0 && (error != EINVAL || first))
-		frz_slot_failed(fs, FRZ_STEP_THAW, error);
-	if (error == 0 || error == EINVAL)
-		atomic_store(&fs->fs_state, FRZ_THAWED);
-	_exit(0);
-}
-
-/*
- * A process apart, for what may block: nobody waits for it, and it has neither
- * device nor lock nor any socket, whose end others wait for.  True in it.
- */
-static bool
+bool
 dm_undo_apart(void)
 {
 	pid_t pid;
@@ -98,20 +65,6 @@ dm_undo_apart(void)
 	if (pid > 0)
 		(void)waitpid(pid, NULL, 0);
 	return (false);
-}
-
-/* Neither worker nor guard is left. */
-static void
-dm_undo_last_resort(struct dm *dm)
-{
-	uint32_t i;
-
-	if (!dm_undo_apart())
-		return;
-	for (i = 0; i < dm->dm_txn.tx_nfs; i++)
-		if (frz_slot_armed(&dm->dm_page->pg_slots[i]) && fork() == 0)
-			dm_undo_child(dm, i);
-	_exit(0);
 }
 
 /* The log is held back for as long as this hangs, so another process writes. */
@@ -155,7 +108,7 @@ dm_undo_order(struct dm *dm)
 	}
 	dm_helpers_kill(dm, DM_GUARD);
 	if (dm->dm_helper[DM_WORKER].dh_pid == 0) {
-		dm_undo_last_resort(dm);
+		dm_os_last_resort(dm);
 		tx->tx_kill_ns = tx->tx_again_ns;
 	}
 }
@@ -309,7 +262,6 @@ dm_undo_released(struct dm *dm)
 	dm_luns_report(dm);
 	dm_report_timeline(dm);
 	plan_free(&tx->tx_plan);
-	(void)malloc_trim(0);
 	tx->tx_phase = DM_IDLE;
 	tx->tx_nfs = 0;
 	tx->tx_deadline_ns = DM_NEVER;

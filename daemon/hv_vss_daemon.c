@@ -9,8 +9,6 @@
  * one loop; dm.h says what is where.
  */
 
-#include <sys/mman.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -26,6 +24,7 @@
 
 #include "check.h"
 #include "dm.h"
+#include "dm_os.h"
 #include "notify.h"
 #include "version.h"
 
@@ -183,21 +182,21 @@ dm_signals(struct dm *dm)
 	sigaddset(&set, SIGHUP);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
-	dm->dm_signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	dm->dm_signals = dm_os_signals(&set);
 	return (dm->dm_signals == -1 ? errno : 0);
 }
 
 static void
 dm_signal(struct dm *dm)
 {
-	struct signalfd_siginfo si;
+	unsigned signo;
 
-	while (read(dm->dm_signals, &si, sizeof(si)) == sizeof(si)) {
-		if (si.ssi_signo == SIGHUP) {
+	while ((signo = dm_os_signal(dm->dm_signals)) != 0) {
+		if (signo == SIGHUP) {
 			dm->dm_reload = true;
 			continue;
 		}
-		report(REPORT_NOTICE, "ending by signal %u", si.ssi_signo);
+		report(REPORT_NOTICE, "ending by signal %u", signo);
 		dm->dm_quit = true;
 		dm->dm_reopen_ns = frz_now_ns() + DM_QUIT_NS;
 		if (!dm_txn_idle(dm))
@@ -446,14 +445,13 @@ dm_serve(struct dm *dm)
 		report(REPORT_ERROR, "%s/frozen: %s", dm->dm_conf.cf_run_dir,
 		    strerror(error));
 	/* Neither its directory nor its output may be on what is frozen. */
-	if (error != 0 || chdir(dm->dm_conf.cf_run_dir) == -1)
+	if (error != 0 || chdir(dm_os_dir(dm)) == -1)
 		return (1);
 	if (dm->dm_foreground)
 		dm_report_relay();
 	else if ((parent = dm_daemonize()) == -1)
 		return (1);
-	/* What is in memory stays; a library's unused pages do not matter. */
-	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+	dm_os_lock_memory();
 	if (dm_signals(dm) != 0 || dm_start_helpers(dm) != 0)
 		return (1);
 	dm->dm_recover_due = true;
