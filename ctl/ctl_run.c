@@ -14,7 +14,6 @@
  * running.
  */
 
-#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include <errno.h>
@@ -30,6 +29,7 @@
 #include "ctl.h"
 #include "ctl_dev.h"
 #include "ctl_work.h"
+#include "os.h"
 #include "report.h"
 
 /* An answer must be with the driver this long before its limit. */
@@ -448,7 +448,7 @@ prepare_process(void)
 	struct sigaction sa = { .sa_handler = on_signal };
 
 	/* A core would be written to a disk that may be frozen. */
-	(void)prctl(PR_SET_DUMPABLE, 0);
+	os_no_trace();
 	if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
 		return (errno);
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {

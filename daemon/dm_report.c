@@ -9,7 +9,6 @@
  * daemon's output.
  */
 
-#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "dm.h"
+#include "os.h"
 
 static const char *const dm_step_name[FRZ_NSTEPS] = {
 	[FRZ_STEP_FLUSH] = "flush",
@@ -222,7 +222,7 @@ dm_report_relay(void)
 	if (pid == 0) {
 		for (i = 0; i < sizeof(deaf) / sizeof(deaf[0]); i++)
 			(void)signal(deaf[i], SIG_IGN);
-		(void)prctl(PR_SET_NAME, "hv_vss_output");
+		os_set_name("hv_vss_output");
 		(void)!chdir("/");
 		/* Nothing else: with the daemon's lock it would keep the next
 		 * one from starting until it has seen the pipe's end. */

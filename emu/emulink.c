@@ -10,7 +10,6 @@
  */
 
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -24,6 +23,7 @@
 
 #include "emulink.h"
 #include "icmsg.h"
+#include "os.h"
 
 /* Offsets in hello and opened. */
 #define LINK_O_MAGIC	0

@@ -23,7 +23,8 @@ struct frz_fds {
 	uint32_t ff_count;
 };
 
-/* CLOCK_BOOTTIME: it goes on while the machine sleeps, as the host's does. */
+/* CLOCK_BOOTTIME of os.h: it goes on while the machine sleeps, as the host's
+ * does. */
 uint64_t frz_now_ns(void);
 
 /* EAGAIN: the peer does not read.  EPIPE, ECONNRESET: it is gone. */

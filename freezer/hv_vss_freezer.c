@@ -17,7 +17,6 @@
 #include "hv_vss_freezer.h"
 
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -29,6 +28,8 @@
 #include <unistd.h>
 
 #include "frz_fs.h"
+#include "frz_os.h"
+#include "os.h"
 
 /* The file systems', and a few of its own. */
 #define FRZ_FDS_WANTED (FRZ_FS_MAX + 64)
@@ -97,32 +98,16 @@ frz_many_fds(void)
 	(void)setrlimit(RLIMIT_NOFILE, &rl);
 }
 
-static int
-frz_no_oom(void)
-{
-	static const char score[] = "-1000";
-	ssize_t n;
-	int error, fd;
-
-	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	if (fd == -1)
-		return (errno);
-	n = write(fd, score, sizeof(score) - 1);
-	error = n == -1 ? errno : 0;
-	(void)close(fd);
-	return (error);
-}
-
 /* Prepares the process; returns an errno and says which step it was. */
 static int
 frz_harden(uint32_t *step)
 {
 	static const struct rlimit none = { 0, 0 };
-	int error, oom;
+	int error;
 
 	frz_be_deaf();
-	(void)prctl(PR_SET_NAME, "hv_vss_freezer");
-	(void)prctl(PR_SET_DUMPABLE, 0);
+	os_set_name("hv_vss_freezer");
+	os_no_trace();
 	(void)setrlimit(RLIMIT_CORE, &none);
 	frz_many_fds();
 	*step = FRZ_START_FDS;
@@ -134,14 +119,14 @@ frz_harden(uint32_t *step)
 	if (error != 0)
 		return (error);
 	*step = FRZ_START_CWD;
-	if (chdir("/proc") == -1 && chdir("/dev") == -1)
-		return (errno);
+	error = frz_os_leave();
+	if (error != 0)
+		return (error);
 	*step = FRZ_START_LOCK;
 	if (FRZ_LOCK && mlockall(MCL_CURRENT | MCL_FUTURE) == -1)
 		return (errno);
 	*step = FRZ_START_OOM;
-	oom = frz_no_oom();
-	return (oom);
+	return (frz_os_protect());
 }
 
 /* An option of the control socket, or -1. */

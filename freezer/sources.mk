@@ -2,19 +2,26 @@
 
 # What the daemon shares with it.
 FRZ_COMMON_OBJS= frz_msg.o
-FREEZER_OBJS= hv_vss_freezer.o frz_worker.o frz_guard.o frz_pool.o frz_rcu.o \
-	$(FRZ_COMMON_OBJS)
+# What touches file systems is apart: builds for tests have another.
+FREEZER_FS_Linux= frz_fs
+FREEZER_FS_FreeBSD= frz_ufs
+FREEZER_FS= $(FREEZER_FS_$(OS)).o
+FREEZER_OBJS_Linux= frz_linux.o frz_worker.o frz_guard.o frz_pool.o frz_rcu.o
+FREEZER_OBJS_FreeBSD= frz_freebsd.o frz_worker_freebsd.o frz_guard_freebsd.o
+FREEZER_OBJS= hv_vss_freezer.o $(FREEZER_OBJS_$(OS)) $(FRZ_COMMON_OBJS) \
+	$(OS_OBJS)
 
-# Static: locked in memory it is smaller than with shared libraries.  Sanitizers
-# cannot be linked so.
-FREEZER_LINK_rel= -static-pie
-FREEZER_LINK_dbg= -static-pie
-FREEZER_LINK= $(FREEZER_LINK_$(VARIANT)) -pthread
+# On Linux static: locked in memory it is smaller than with shared libraries.
+# Sanitizers cannot be linked so.
+FREEZER_LINK_Linux_rel= -static-pie
+FREEZER_LINK_Linux_dbg= -static-pie
+FREEZER_LINK_Linux= -pthread
+FREEZER_LINK= $(FREEZER_LINK_$(OS)_$(VARIANT)) $(FREEZER_LINK_$(OS))
 
 FREEZER= $(OUT)/libexec/hv_vss_freezer
 PROGS+= $(FREEZER)
-$(FREEZER): $(FREEZER_OBJS) frz_fs.o
-	$(CC) $(LDFLAGS_ALL) $(FREEZER_LINK) -o $@ $(FREEZER_OBJS) frz_fs.o
+$(FREEZER): $(FREEZER_OBJS) $(FREEZER_FS)
+	$(CC) $(LDFLAGS_ALL) $(FREEZER_LINK) -o $@ $(FREEZER_OBJS) $(FREEZER_FS)
 
 # The build for tests touches only the devices that it is given.
 FREEZER_TEST= $(OUT)/tests/hv_vss_freezer_test

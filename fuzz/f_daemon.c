@@ -15,14 +15,12 @@
 #include "fuzz_dm.h"
 
 #include <sys/ioctl.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include <dirent.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <setjmp.h>
-#include <spawn.h>
 
 static int fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout);
 static int fuzz_ioctl(int fd, unsigned long request, void *arg);
@@ -53,6 +51,7 @@ int hv_vss_daemon_main(int argc, char *argv[]);
 #include "dm_luns.c"
 #include "dm_txn.c"
 #include "dm_undo.c"
+#include "dm_linux.c"
 #include "hv_vss_daemon.c"
 
 #undef main
@@ -202,7 +201,7 @@ children_run(void)
 	for (i = 0; i < dm0.dm_txn.tx_nfs; i++)
 		if (frz_slot_armed(&dm0.dm_page->pg_slots[i]) &&
 		    setjmp(child_end) == 0)
-			dm_undo_child(&dm0, i);
+			dm_thaw_child(&dm0, i);
 }
 
 /* The driver. */

@@ -1,0 +1,27 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/* os.h on FreeBSD. */
+
+#include "os.h"
+
+#include <sys/procctl.h>
+#include <sys/types.h>
+
+#include <unistd.h>
+
+void
+os_set_name(const char *name)
+{
+	setproctitle("-%s", name);
+}
+
+void
+os_no_trace(void)
+{
+	int how = PROC_TRACE_CTL_DISABLE;
+
+	(void)procctl(P_PID, getpid(), PROC_TRACE_CTL, &how);
+}

@@ -1,0 +1,22 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/* os.h on Linux. */
+
+#include "os.h"
+
+#include <sys/prctl.h>
+
+void
+os_set_name(const char *name)
+{
+	(void)prctl(PR_SET_NAME, name);
+}
+
+void
+os_no_trace(void)
+{
+	(void)prctl(PR_SET_DUMPABLE, 0);
+}
