@@ -8,6 +8,7 @@
 #include "conf.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -47,7 +48,7 @@ static conf_take conf_take_limit, conf_take_clients, conf_take_per_uid,
     conf_take_apps, conf_take_mode, conf_take_owner, conf_take_group,
     conf_take_path, conf_take_policy, conf_take_exclude, conf_take_rule,
     conf_take_namespaces, conf_take_empty, conf_take_lun_aware, conf_take_rcu,
-    conf_take_threads;
+    conf_take_threads, conf_take_hook_timeout, conf_take_hook;
 
 #define CONF_SECONDS   "seconds from 1 to 900, at most 3 decimals"
 #define CONF_CLIENTS   "a number from 1 to 1024"
@@ -98,7 +99,9 @@ static const struct conf_key conf_keys[] = {
 	{ "run_dir", conf_take_path, CONF_AT(cf_run_dir), CONF_PATH,
 	    "/run/hv_vss" },
 	{ "guard", conf_take_path, CONF_AT(cf_guard),
-	    CONF_PATH ", or nothing", "none" }
+	    CONF_PATH ", or nothing", "none" },
+	{ "hook_timeout", conf_take_hook_timeout, 0, CONF_SECONDS, "10" },
+	{ "hook.", conf_take_hook, 0, CONF_SECONDS, "hook_timeout" }
 };
 /* clang-format on */
 _Static_assert(VSS_NELEM(conf_keys) <= CONF_KEYS_MAX, "cf_given is too small");
@@ -183,12 +186,18 @@ conf_milliseconds(const char *value, uint32_t *out)
 }
 
 static bool
+conf_limit(const char *value, uint32_t *ms)
+{
+	return (conf_milliseconds(value, ms) && *ms >= CONF_LIMIT_MIN_MS &&
+	    *ms <= CONF_LIMIT_MAX_MS);
+}
+
+static bool
 conf_take_limit(struct conf *cf, const struct conf_key *ck, const char *value)
 {
 	uint32_t ms;
 
-	if (!conf_milliseconds(value, &ms) || ms < CONF_LIMIT_MIN_MS ||
-	    ms > CONF_LIMIT_MAX_MS)
+	if (!conf_limit(value, &ms))
 		return (false);
 	cf->cf_limit_ms[ck->ck_field] = ms;
 	cf->cf_limit_set[ck->ck_field] = true;
@@ -403,6 +412,24 @@ conf_take_rule(struct conf *cf, const struct conf_key *ck, const char *value)
 	return (true);
 }
 
+static bool
+conf_take_hook_timeout(
+    struct conf *cf, const struct conf_key *ck, const char *value)
+{
+	(void)ck;
+	return (conf_limit(value, &cf->cf_hook_ms));
+}
+
+static bool
+conf_take_hook(struct conf *cf, const struct conf_key *ck, const char *value)
+{
+	(void)ck;
+	if (!conf_limit(value, &cf->cf_hooks[cf->cf_nhooks].ch_limit_ms))
+		return (false);
+	cf->cf_nhooks++;
+	return (true);
+}
+
 void
 conf_default(struct conf *cf)
 {
@@ -414,6 +441,7 @@ conf_default(struct conf *cf)
 	cf->cf_app.cn_mode = 0660;
 	cf->cf_run_dir = "/run/hv_vss";
 	cf->cf_threads = CONF_THREADS_MAX;
+	cf->cf_hook_ms = 10000;
 }
 
 /* How many letters must be changed to make one word the other. */
@@ -498,21 +526,29 @@ conf_name_rule(struct conf *cf, const struct conf_key *ck, const char *arg,
     size_t len, char *err, size_t errlen)
 {
 	size_t skip = strlen(ck->ck_name);
+	bool hook = ck->ck_take == conf_take_hook;
 	bool mount = ck->ck_field != 0;
+	const char *name;
+	int max = hook ? CONF_HOOKS_MAX : CONF_RULES_MAX;
 
-	if (cf->cf_nrules == CONF_RULES_MAX) {
+	if ((int)(hook ? cf->cf_nhooks : cf->cf_nrules) == max) {
 		snprintf(err, errlen, "%.*s: more than %d rules", (int)len, arg,
-		    CONF_RULES_MAX);
+		    max);
 		return (EINVAL);
 	}
 	if (len <= skip || (mount && !conf_is_glob(arg + skip))) {
 		snprintf(err, errlen, "%.*s: not allowed; it is %s%s", (int)len,
 		    arg, ck->ck_name,
-		    mount ? "GLOB, " CONF_GLOB : "NAME, a file system's type");
+		    mount    ? "GLOB, " CONF_GLOB :
+			hook ? "GLOB, names of hooks" :
+			       "NAME, a file system's type");
 		return (EINVAL);
 	}
-	cf->cf_rules[cf->cf_nrules].cr_name = conf_keep(
-	    cf, arg + skip, len - skip);
+	name = conf_keep(cf, arg + skip, len - skip);
+	if (hook)
+		cf->cf_hooks[cf->cf_nhooks].ch_glob = name;
+	else
+		cf->cf_rules[cf->cf_nrules].cr_name = name;
 	return (cf->cf_nomem ? ENOMEM : 0);
 }
 
@@ -525,7 +561,7 @@ conf_once(struct conf *cf, const struct conf_key *ck, char *err, size_t errlen)
 	if (cf->cf_line == 0)
 		*given = 0;
 	else if (*given != 0 && ck->ck_take != conf_take_exclude &&
-	    ck->ck_take != conf_take_rule) {
+	    !conf_is_rule(ck)) {
 		snprintf(err, errlen, "%s: given twice, in line %u as well",
 		    ck->ck_name, *given);
 		return (EINVAL);
@@ -706,6 +742,15 @@ conf_engine(const struct conf *cf, struct vss_engine_conf *ec)
 	ec->ec_besteffort = cf->cf_besteffort;
 }
 
+uint32_t
+conf_hook_ms(const struct conf *cf, const char *name)
+{
+	for (unsigned i = cf->cf_nhooks; i > 0; i--)
+		if (fnmatch(cf->cf_hooks[i - 1].ch_glob, name, 0) == 0)
+			return (cf->cf_hooks[i - 1].ch_limit_ms);
+	return (cf->cf_hook_ms);
+}
+
 const char *
 conf_action_name(enum conf_action action)
 {
@@ -727,9 +772,11 @@ conf_help(FILE *fp)
 
 	for (i = 0; i < VSS_NELEM(conf_keys); i++) {
 		snprintf(name, sizeof(name), "%s%s", conf_keys[i].ck_name,
-		    !conf_is_rule(&conf_keys[i])   ? "" :
-			conf_keys[i].ck_field != 0 ? "GLOB" :
-						     "NAME");
+		    !conf_is_rule(&conf_keys[i]) ? "" :
+			conf_keys[i].ck_take == conf_take_rule &&
+			    conf_keys[i].ck_field == 0 ?
+						   "NAME" :
+						   "GLOB");
 		fprintf(fp, "  %-19s %s (%s)\n", name, conf_keys[i].ck_allowed,
 		    conf_keys[i].ck_default);
 	}

@@ -28,6 +28,7 @@
 #define CONF_ERR_MAX	 256 /* what an error message needs, with NUL */
 #define CONF_EXCLUDE_MAX 64  /* patterns */
 #define CONF_RULES_MAX	 128
+#define CONF_HOOKS_MAX	 64 /* limits of their own */
 #define CONF_ARGS_MAX	 256
 #define CONF_KEYS_MAX	 40
 
@@ -67,6 +68,12 @@ struct conf_rule {
 	const char *cr_name; /* the type, or the glob */
 };
 
+/* "hook.GLOB=SECONDS" */
+struct conf_hook {
+	const char *ch_glob;
+	uint32_t ch_limit_ms;
+};
+
 /* What is not frozen here, because it is mounted elsewhere only. */
 enum conf_namespaces {
 	CONF_NS_VETO,	/* frozen; what cannot be opened is a veto */
@@ -99,6 +106,9 @@ struct conf {
 	const char *cf_freezer; /* NULL: where it is installed */
 	const char *cf_run_dir;
 	const char *cf_guard; /* NULL: the daemon starts its own */
+	uint32_t cf_hook_ms;  /* hook_timeout */
+	struct conf_hook cf_hooks[CONF_HOOKS_MAX];
+	unsigned cf_nhooks;
 	/* Where settings come from, for messages and for what is doubled. */
 	const char *cf_file;		  /* the file, NULL: there was none */
 	unsigned cf_line;		  /* being read; 0: none, not a file */
@@ -161,6 +171,9 @@ int conf_check(struct conf *cf, char *err, size_t errlen);
 
 /* The engine's part of it; conf_check() must have returned 0. */
 void conf_engine(const struct conf *cf, struct vss_engine_conf *ec);
+
+/* How long a hook may take, by its file's name. */
+uint32_t conf_hook_ms(const struct conf *cf, const char *name);
 
 /* "freeze", "sync", "ignore", "veto". */
 const char *conf_action_name(enum conf_action action);

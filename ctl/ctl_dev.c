@@ -51,13 +51,12 @@ take(struct dev *dv)
 		.cd_gen = dv->dv_gen,
 		.cd_ext = dv->dv_dev.ld_ext };
 	struct flow_note fn;
-	uint64_t hold_ms;
 	int error;
 
 	error = lib_dev_read(&dv->dv_dev, &fn);
 	if (error != 0 || fn.fn_op == HV_VSS_NONE)
 		return (error);
-	lib_dev_times(&dv->dv_dev, &cd.cd_left_ms, &hold_ms);
+	lib_dev_times(&dv->dv_dev, &cd.cd_left_ms, &cd.cd_hold_ms);
 	cd.cd_op = fn.fn_op;
 	cd.cd_id = fn.fn_id;
 	(void)send(dv->dv_sock, &cd, sizeof(cd), MSG_NOSIGNAL);

@@ -26,7 +26,7 @@ enum ctl_dev_kind {
 	CTL_DEV_FATAL,	 /* nor will it be: the thread has ended */
 	CTL_DEV_OPENED,
 	CTL_DEV_GONE,	/* it failed (cd_error): treat it as THAW */
-	CTL_DEV_NOTIFY, /* cd_op, cd_id and cd_left_ms */
+	CTL_DEV_NOTIFY, /* cd_op, cd_id, cd_left_ms and cd_hold_ms */
 	CTL_DEV_PONG	/* the driver answers */
 };
 
@@ -38,6 +38,7 @@ struct ctl_dev_event {
 	uint32_t cd_op;
 	uint64_t cd_id;
 	uint64_t cd_left_ms; /* of the limit that runs */
+	uint64_t cd_hold_ms; /* that a hold may last */
 };
 
 struct ctl_dev_answer {

@@ -4,11 +4,11 @@
  */
 
 /*
- * `hv_vssctl run`: commands, or a co-process, as a participant in backups.
+ * `hv_vssctl run`: commands, hooks or a co-process as a participant in backups.
  *
- * Whatever the freeze command did, the thaw command runs after it exactly once
- * (and once more if it fails): after the host's THAW, after a failure, when the
- * driver is gone or does not answer, at SIGTERM.  No device call is made here
+ * Whatever freeze did, thaw runs after it exactly once (and once more if it
+ * fails): after the host's THAW, after a failure, when the driver is gone or
+ * does not answer, at SIGTERM.  No device call is made here
  * and no message written while something may be frozen (ctl_dev.h, report.h),
  * so that a stopped driver or a frozen disk cannot keep the thaw command from
  * running.
@@ -18,16 +18,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "ctl.h"
 #include "ctl_dev.h"
+#include "ctl_run_args.h"
 #include "ctl_work.h"
 #include "os.h"
 #include "report.h"
@@ -41,7 +40,6 @@
 #define PONG_MS	      10000
 #define GOODBYE_MS    2000
 #define QUEUE_MAX     4
-#define TIMEOUT_MAX_S 900
 
 struct run {
 	struct ctl_work rn_work;
@@ -61,12 +59,13 @@ struct run {
 	struct ctl_dev_event rn_queue[QUEUE_MAX];
 	unsigned rn_nqueued;
 
-	bool rn_owes;		      /* freeze was begun, thaw has not ended */
-	bool rn_held;		      /* and freeze was answered with success */
-	bool rn_broken;		      /* and that was taken back */
-	struct ctl_dev_event rn_hold; /* which request that was */
-	uint64_t rn_ping_ms;	      /* when to ask, if held */
-	uint64_t rn_pong_ms;	      /* when the driver counts as hung */
+	bool rn_owes;	/* freeze was begun, thaw has not ended */
+	bool rn_held;	/* and freeze was answered with success */
+	bool rn_broken; /* and that was taken back */
+	char rn_broke[HV_VSS_REASON_MAX]; /* because of this */
+	struct ctl_dev_event rn_hold;	  /* which request that was */
+	uint64_t rn_ping_ms;		  /* when to ask, if held */
+	uint64_t rn_pong_ms;		  /* when the driver counts as hung */
 };
 
 static int signal_pipe[2];
@@ -103,6 +102,7 @@ take_back(struct run *rn, const char *reason)
 		return;
 	report(REPORT_NOTICE, "could not stay quiesced: %s", reason);
 	rn->rn_broken = true;
+	snprintf(rn->rn_broke, sizeof(rn->rn_broke), "%s", reason);
 	answer(rn, &rn->rn_hold, false, reason);
 }
 
@@ -112,6 +112,8 @@ limit_ms(const struct run *rn, const struct ctl_dev_event *cd)
 {
 	uint64_t limit = 0;
 
+	if (cd->cd_op == HV_VSS_THAW && rn->rn_work.cw_hooks != NULL)
+		return (0); /* Each has its own, and all are asked. */
 	if (cd->cd_op == HV_VSS_THAW)
 		limit = THAW_LIMIT_MS;
 	else if (cd->cd_left_ms > MARGIN_MS)
@@ -132,7 +134,11 @@ begin_work(struct run *rn)
 	uint64_t limit = limit_ms(rn, cd);
 
 	rn->rn_deadline_ms = limit == 0 ? 0 : ctl_now_ms() + limit;
-	ctl_work_begin(&rn->rn_work, cd->cd_op, cd->cd_id, limit);
+	ctl_work_begin(&rn->rn_work,
+	    &(struct ctl_ask) { .aq_op = cd->cd_op,
+		.aq_id = cd->cd_id,
+		.aq_left_ms = limit,
+		.aq_hold_ms = cd->cd_hold_ms });
 }
 
 static void
@@ -212,10 +218,7 @@ freeze_done(struct run *rn, bool ok)
 		    "freeze: another request overtook it");
 	report(REPORT_NOTICE, "freeze refused: %s", cw->cw_reason);
 	answer(rn, &rn->rn_cur, false, cw->cw_reason);
-	if (cw->cw_ended)
-		rn->rn_owes = false;
-	else
-		begin_thaw(rn, &rn->rn_cur, true);
+	begin_thaw(rn, &rn->rn_cur, true);
 }
 
 static void
@@ -223,15 +226,16 @@ thaw_done(struct run *rn, bool ok)
 {
 	struct ctl_work *cw = &rn->rn_work;
 
-	if (!ok && !cw->cw_ended && rn->rn_tries < THAW_TRIES) {
+	if (!ok && rn->rn_tries < THAW_TRIES) {
 		report(REPORT_NOTICE, "%s; thaw is run again", cw->cw_reason);
 		rn->rn_tries++;
 		begin_work(rn);
 		return;
 	}
-	rn->rn_owes = rn->rn_held = false;
 	if (!rn->rn_internal)
-		answer(rn, &rn->rn_cur, ok, cw->cw_reason);
+		answer(rn, &rn->rn_cur, ok && !rn->rn_broken,
+		    ok ? rn->rn_broke : cw->cw_reason);
+	rn->rn_owes = rn->rn_held = rn->rn_broken = false;
 	if (!ok) {
 		report(REPORT_ERROR, "thaw FAILED: %s", cw->cw_reason);
 		rn->rn_status = 1;
@@ -261,6 +265,24 @@ work_done(struct run *rn)
 	}
 }
 
+/* Takes what the work has done, to the end of it. */
+static void
+work_events(struct run *rn)
+{
+	struct ctl_work *cw = &rn->rn_work;
+	bool over;
+
+	do {
+		over = ctl_work_event(cw);
+		if (cw->cw_lost) {
+			cw->cw_lost = false;
+			take_back(rn, cw->cw_lost_why);
+		}
+		if (over)
+			work_done(rn);
+	} while (over);
+}
+
 /*
  * What follows when nothing is under way: a thaw that is owed and will not be
  * asked for any more, or the next request.
@@ -286,8 +308,7 @@ next(struct run *rn)
 		} else {
 			return;
 		}
-		if (rn->rn_work.cw_busy && ctl_work_event(&rn->rn_work))
-			work_done(rn);
+		work_events(rn);
 	}
 }
 
@@ -365,13 +386,14 @@ static int
 timers(struct run *rn)
 {
 	static const struct ctl_dev_answer ping = { .ca_ping = true };
-	uint64_t now = ctl_now_ms(), when = UINT64_MAX;
+	uint64_t now = ctl_now_ms(), when = ctl_work_when(&rn->rn_work);
 
 	if (rn->rn_work.cw_busy && rn->rn_deadline_ms != 0) {
 		if (now >= rn->rn_deadline_ms) {
 			ctl_work_kill(&rn->rn_work, "not done in time");
 			rn->rn_deadline_ms = 0;
-		} else {
+			when = ctl_work_when(&rn->rn_work);
+		} else if (rn->rn_deadline_ms < when) {
 			when = rn->rn_deadline_ms;
 		}
 	}
@@ -390,37 +412,29 @@ timers(struct run *rn)
 		else if (rn->rn_pong_ms == 0 && rn->rn_ping_ms < when)
 			when = rn->rn_ping_ms;
 	}
-	return (when == UINT64_MAX ? -1 : (int)(when - now));
+	return (when == CTL_NEVER ? -1 : when <= now ? 0 : (int)(when - now));
 }
 
 static void
 serve(struct run *rn)
 {
+	struct pollfd fds[2 + CTL_WORK_FDS] = {
+		{ .fd = signal_pipe[0], .events = POLLIN },
+		{ .fd = rn->rn_sock, .events = POLLIN },
+	};
 	struct ctl_work *cw = &rn->rn_work;
 	struct ctl_dev_event cd;
 
 	while (!rn->rn_stopping || cw->cw_busy || rn->rn_owes) {
-		struct pollfd fds[3] = {
-			{ .fd = signal_pipe[0], .events = POLLIN },
-			{ .fd = rn->rn_sock, .events = POLLIN },
-			{ .fd = cw->cw_out, .events = POLLIN },
-		};
-		int wait = timers(rn);
+		size_t n = 2 + ctl_work_polls(cw, fds + 2);
 
-		(void)poll(fds, 3, wait);
+		(void)poll(fds, (nfds_t)n, timers(rn));
 		read_signals(rn);
 		while (!rn->rn_stopping &&
 		    recv(rn->rn_sock, &cd, sizeof(cd), 0) ==
 			(ssize_t)sizeof(cd))
 			device_event(rn, &cd);
-		if (ctl_work_event(cw))
-			work_done(rn);
-		if (cw->cw_ended) {
-			take_back(rn, "the co-process has ended");
-			rn->rn_owes = rn->rn_held = false;
-			rn->rn_status = 1;
-			rn->rn_stopping = true;
-		}
+		work_events(rn);
 		next(rn);
 	}
 }
@@ -459,115 +473,38 @@ prepare_process(void)
 	return (sigaction(SIGPIPE, &sa, NULL) != 0 ? errno : 0);
 }
 
-/* A number from 0 to max, or -1. */
-static long
-number(const char *text, long max)
-{
-	char *rest;
-	long n;
-
-	errno = 0;
-	n = strtol(text, &rest, 10);
-	return (
-	    *text == '\0' || *rest != '\0' || errno != 0 || n < 0 || n > max ?
-		-1 :
-		n);
-}
-
-static bool
-set_name(struct run *rn, const char *name)
-{
-	size_t len = strlen(name);
-
-	if (len == 0 || len >= sizeof(rn->rn_hello.hh_name))
-		return (false);
-	for (size_t i = 0; i < len; i++) {
-		if (name[i] < ' ' || name[i] > '~')
-			return (false);
-	}
-	memcpy(rn->rn_hello.hh_name, name, len + 1);
-	return (true);
-}
-
-/* What is wrong with the commands taken together, or NULL. */
-static const char *
-wrong_commands(const struct ctl_work *cw)
-{
-	bool any = false;
-
-	for (uint32_t op = 0; op <= HV_VSS_PREPARE; op++)
-		any = any || cw->cw_cmds[op] != NULL;
-	if (cw->cw_coprocess != NULL)
-		return (
-		    any ? "--coprocess stands alone, without commands" : NULL);
-	if (cw->cw_cmds[HV_VSS_FREEZE] == NULL ||
-	    cw->cw_cmds[HV_VSS_THAW] == NULL)
-		return ("--freeze and --thaw are both needed, or --coprocess");
-	return (NULL);
-}
-
+/* What the command line says becomes the work; 0, or -1 after a message. */
 static int
-options(struct run *rn, int argc, char **argv)
+set_up(struct run *rn, int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "check", required_argument, NULL, HV_VSS_CHECK },
-		{ "coprocess", required_argument, NULL, 'o' },
-		{ "device", required_argument, NULL, 'd' },
-		{ "freeze", required_argument, NULL, HV_VSS_FREEZE },
-		{ "level", required_argument, NULL, 'l' },
-		{ "name", required_argument, NULL, 'n' },
-		{ "prepare", required_argument, NULL, HV_VSS_PREPARE },
-		{ "thaw", required_argument, NULL, HV_VSS_THAW },
-		{ "timeout", required_argument, NULL, 's' },
-		{ NULL, 0, NULL, 0 },
-	};
+	static struct ctl_run_args args;
+	static struct ctl_hookdir hooks;
+	static struct conf conf;
 	struct ctl_work *cw = &rn->rn_work;
-	const char *bad = NULL;
-	long n;
-	int c;
+	char err[CONF_ERR_MAX];
+	int error;
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		switch (c) {
-		case HV_VSS_CHECK:
-		case HV_VSS_FREEZE:
-		case HV_VSS_THAW:
-		case HV_VSS_PREPARE:
-			cw->cw_cmds[c] = optarg;
-			break;
-		case 'o':
-			cw->cw_coprocess = optarg;
-			break;
-		case 'd':
-			rn->rn_device = optarg;
-			break;
-		case 'n':
-			if (!set_name(rn, optarg))
-				bad = "--name: 1 to 31 printable characters";
-			break;
-		case 'l':
-			n = number(optarg, HV_VSS_LEVEL_MAX);
-			if (n < 0)
-				bad = "--level: a number from 0 to 99";
-			rn->rn_hello.hh_level = (uint32_t)n;
-			break;
-		case 's':
-			n = number(optarg, TIMEOUT_MAX_S);
-			if (n < 1)
-				bad = "--timeout: 1 to 900 seconds";
-			rn->rn_timeout_ms = (uint64_t)n * 1000;
-			break;
-		default:
-			return (ctl_usage("run"));
-		}
-	}
-	if (bad == NULL && optind != argc)
-		bad = "a command of several words is quoted as one argument";
-	if (bad == NULL)
-		bad = wrong_commands(cw);
-	if (bad == NULL)
-		return (0);
-	report(REPORT_ERROR, "%s", bad);
-	return (ctl_usage("run"));
+	error = ctl_run_args(&args, argc, argv, err, sizeof(err));
+	if (error == 0 && args.ra_hooks != NULL)
+		error = conf_load(&conf, &args.ra_conf, err, sizeof(err));
+	if (error > 0)
+		report(REPORT_ERROR, "run: %s", err);
+	if (error != 0)
+		return (-1);
+	rn->rn_hello = args.ra_hello;
+	rn->rn_device = args.ra_device;
+	rn->rn_timeout_ms = args.ra_timeout_ms;
+	hooks.hd_path = args.ra_hooks;
+	hooks.hd_conf = &conf;
+	cw->cw_hooks = args.ra_hooks != NULL ? &hooks : NULL;
+	cw->cw_vmware = args.ra_vmware;
+	cw->cw_coprocess = args.ra_coprocess;
+	memcpy(cw->cw_cmds, args.ra_cmds, sizeof(cw->cw_cmds));
+	cw->cw_name = rn->rn_hello.hh_name;
+	cw->cw_level = rn->rn_hello.hh_level;
+	if (ctl_work_has(cw, HV_VSS_PREPARE))
+		rn->rn_hello.hh_flags |= HV_VSS_WANT_PREPARE;
+	return (0);
 }
 
 int
@@ -577,14 +514,9 @@ ctl_run_main(int argc, char **argv)
 	struct run *rn = &run;
 	int error;
 
-	rn->rn_device = VSS_DEV(APP_VSS_DEV_NAME);
-	rn->rn_hello.hh_level = HV_VSS_LEVEL_DEFAULT;
-	set_name(rn, "run");
 	report_init("hv_vssctl", REPORT_NOTICE);
-	if (options(rn, argc, argv) != 0)
-		return (1);
-	if (ctl_work_has(&rn->rn_work, HV_VSS_PREPARE))
-		rn->rn_hello.hh_flags |= HV_VSS_WANT_PREPARE;
+	if (set_up(rn, argc, argv) != 0)
+		return (ctl_usage("run"));
 	snprintf(rn->rn_prog, sizeof(rn->rn_prog), "hv_vssctl: %.31s",
 	    rn->rn_hello.hh_name);
 	report_init(rn->rn_prog, REPORT_NOTICE);

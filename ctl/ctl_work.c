@@ -3,28 +3,20 @@
  * SPDX-License-Identifier: BSD-2-Clause
  */
 
-/* Commands and co-processes of a participant; ctl_work.h has the contract. */
-
-#include <sys/wait.h>
+/* Commands and hooks of a participant; ctl_work.h has the contract. */
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ctl.h"
+#include "ctl_coproc.h"
 #include "ctl_work.h"
 #include "report.h"
 
-#define STOP_STEP_MS 2000
-#define NENV	     3
-
-extern char **environ;
+/* What was killed and is there still hangs in the kernel. */
+#define GONE_MS 1000
 
 static const char *const op_names[HV_VSS_PREPARE + 1] = {
 	[HV_VSS_CHECK] = "check",
@@ -45,284 +37,352 @@ ctl_work_has(const struct ctl_work *cw, uint32_t op)
 {
 	if (op > HV_VSS_PREPARE || op_names[op] == NULL)
 		return (false);
+	if (cw->cw_hooks != NULL)
+		return (op != HV_VSS_PREPARE);
 	return (cw->cw_coprocess != NULL || cw->cw_cmds[op] != NULL);
 }
 
-/*
- * Runs cmd through the shell in a process group of its own, with the signals as
- * they usually are; in is its standard input, out its output, err its standard
- * error, or -1 to leave it.
- */
-static int
-spawn(const char *cmd, char *const *envp, int in, int out, int err, pid_t *pid)
+/* Says at the start what there is; what is wrong is said again when asked. */
+static void
+look_at_hooks(struct ctl_work *cw)
 {
-	char shell[] = "sh", dash_c[] = "-c";
-	char *argv[] = { shell, dash_c, NULL, NULL };
-	posix_spawn_file_actions_t fa;
-	posix_spawnattr_t attr;
-	sigset_t none, usual;
-	int error;
+	struct ctl_hookdir *hd = cw->cw_hooks;
+	char text[REPORT_LINE_MAX] = "", why[HV_VSS_REASON_MAX];
+	size_t len = 0;
 
-	/* posix_spawn does not write to its arguments. */
-	memcpy(&argv[2], &cmd, sizeof(cmd));
-	sigemptyset(&none);
-	sigfillset(&usual);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr,
-	    POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-		POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setpgroup(&attr, 0);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &usual);
-	posix_spawn_file_actions_init(&fa);
-	posix_spawn_file_actions_adddup2(&fa, in, STDIN_FILENO);
-	posix_spawn_file_actions_adddup2(&fa, out, STDOUT_FILENO);
-	if (err >= 0)
-		posix_spawn_file_actions_adddup2(&fa, err, STDERR_FILENO);
-	error = posix_spawn(pid, "/bin/sh", &fa, &attr, argv, envp);
-	posix_spawn_file_actions_destroy(&fa);
-	posix_spawnattr_destroy(&attr);
-	return (error);
-}
-
-/* A command for one operation; its output is read for the reason. */
-static int
-begin_command(struct ctl_work *cw, uint64_t msgid, uint64_t left_ms)
-{
-	char vars[NENV][64];
-	char **envp;
-	size_t n = 0;
-	int error, null, out[2];
-
-	while (environ[n] != NULL)
-		n++;
-	envp = calloc(n + NENV + 1, sizeof(*envp));
-	if (envp == NULL)
-		return (ENOMEM);
-	snprintf(vars[0], sizeof(vars[0]), "HV_VSS_OP=%s",
-	    ctl_work_op_name(cw->cw_op));
-	snprintf(
-	    vars[1], sizeof(vars[1]), "HV_VSS_MSGID=%ju", (uintmax_t)msgid);
-	snprintf(vars[2], sizeof(vars[2]), "HV_VSS_TIME_LEFT_MS=%ju",
-	    (uintmax_t)left_ms);
-	/* The first of two of the same name is the one that counts. */
-	for (size_t i = 0; i < NENV; i++)
-		envp[i] = vars[i];
-	memcpy(envp + NENV, environ, n * sizeof(*envp));
-
-	error = 0;
-	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (null < 0 || pipe2(out, O_CLOEXEC) != 0) {
-		error = errno;
-	} else {
-		error = spawn(cw->cw_cmds[cw->cw_op], envp, null, out[1],
-		    out[1], &cw->cw_pid);
-		close(out[1]);
-		cw->cw_out = out[0];
-		(void)fcntl(out[0], F_SETFL, O_NONBLOCK);
+	if (ctl_hookdir_scan(hd, why, sizeof(why)) != 0) {
+		report(REPORT_ERROR, "%s; backups are refused until then", why);
+		return;
 	}
-	if (null >= 0)
-		close(null);
-	free(envp);
-	return (error);
+	for (unsigned i = 0; i < hd->hd_nhooks && len < sizeof(text); i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, " %s",
+		    hd->hd_hooks[i].hk_name);
+	report(REPORT_NOTICE, "%u hooks in %s%s%s", hd->hd_nhooks, hd->hd_path,
+	    hd->hd_nhooks > 0 ? ":" : "", text);
+	ctl_hookdir_release(hd);
 }
 
 int
 ctl_work_start(struct ctl_work *cw)
 {
-	int error, in[2], out[2];
-
-	cw->cw_in = cw->cw_out = -1;
-	if (cw->cw_coprocess == NULL)
-		return (0);
-	if (pipe2(in, O_CLOEXEC) != 0)
-		return (errno);
-	if (pipe2(out, O_CLOEXEC) != 0) {
-		error = errno;
-		close(in[0]);
-		close(in[1]);
-		return (error);
-	}
-	error = spawn(
-	    cw->cw_coprocess, environ, in[0], out[1], -1, &cw->cw_pid);
-	close(in[0]);
-	close(out[1]);
-	cw->cw_in = in[1];
-	cw->cw_out = out[0];
-	(void)fcntl(cw->cw_in, F_SETFL, O_NONBLOCK);
-	(void)fcntl(cw->cw_out, F_SETFL, O_NONBLOCK);
-	return (error);
+	if (cw->cw_hooks != NULL)
+		look_at_hooks(cw);
+	return (cw->cw_coprocess != NULL ? ctl_coproc_start(cw) : 0);
 }
 
 static bool
-done(struct ctl_work *cw, bool ok)
+is_thaw(const struct ctl_work *cw)
 {
-	cw->cw_busy = false;
-	cw->cw_ok = ok && cw->cw_why == NULL;
-	if (cw->cw_why != NULL)
-		snprintf(cw->cw_reason, sizeof(cw->cw_reason), "%s: %s",
-		    ctl_work_op_name(cw->cw_op), cw->cw_why);
-	return (true);
+	return (cw->cw_ask.aq_op == HV_VSS_THAW);
 }
 
-void
-ctl_work_begin(
-    struct ctl_work *cw, uint32_t op, uint64_t msgid, uint64_t left_ms)
+/* The hook that is under way, or NULL. */
+static struct ctl_hook *
+hook(const struct ctl_work *cw)
 {
-	char line[16];
-	int error = 0, len;
-
-	cw->cw_busy = true;
-	cw->cw_op = op;
-	cw->cw_why = NULL;
-	cw->cw_reason[0] = '\0';
-	cw->cw_len = 0;
-	if (cw->cw_coprocess == NULL) {
-		error = begin_command(cw, msgid, left_ms);
-	} else {
-		len = snprintf(
-		    line, sizeof(line), "%s\n", ctl_work_op_name(op));
-		if (write(cw->cw_in, line, (size_t)len) != len)
-			error = errno;
-	}
-	if (error != 0) {
-		report(REPORT_NOTICE, "%s: cannot be run: %s",
-		    ctl_work_op_name(op), strerror(error));
-		cw->cw_why = "it could not be run";
-		if (cw->cw_coprocess != NULL)
-			kill(-cw->cw_pid, SIGKILL);
-	}
+	return (
+	    cw->cw_hooks != NULL ? &cw->cw_hooks->hd_hooks[cw->cw_at] : NULL);
 }
 
-/* A whole line of output; false for an empty one. */
-static bool
-line_read(struct ctl_work *cw)
+/* What messages about the step that is under way begin with. */
+static void
+label(const struct ctl_work *cw, char *buf, size_t len)
 {
-	cw->cw_line[cw->cw_len] = '\0';
-	cw->cw_len = 0;
-	if (cw->cw_line[strspn(cw->cw_line, " \t\r")] == '\0')
-		return (false);
-	snprintf(cw->cw_reason, sizeof(cw->cw_reason), "%.*s",
-	    (int)sizeof(cw->cw_reason) - 1, cw->cw_line);
-	if (cw->cw_coprocess == NULL)
-		report(REPORT_NOTICE, "%s: %s", ctl_work_op_name(cw->cw_op),
-		    cw->cw_line);
-	return (true);
+	const struct ctl_hook *hk = hook(cw);
+
+	snprintf(buf, len, "%s%s%s", hk != NULL ? hk->hk_name : "",
+	    hk != NULL ? ": " : "", ctl_work_op_name(cw->cw_ask.aq_op));
 }
 
 /*
- * Reads what there is, up to the co-process's answer: true when that has come,
- * or at the end of the output.
+ * The step has failed.  What it wrote itself is a better reason than what
+ * became of it; the first failure of several is the one that is told.
  */
-static bool
-read_output(struct ctl_work *cw, bool *eof)
+static void
+step_failed(struct ctl_work *cw, const char *fate, const char *wrote)
 {
-	char c;
-	ssize_t n;
+	const struct ctl_hook *hk = hook(cw);
+	char about[CTL_CHILD_LABEL], reason[CTL_CHILD_LABEL + REPORT_LINE_MAX];
 
-	*eof = false;
-	while ((n = read(cw->cw_out, &c, 1)) == 1) {
-		if (c == '\n') {
-			if (line_read(cw) && cw->cw_coprocess != NULL)
-				return (true);
-		} else if (cw->cw_len < sizeof(cw->cw_line) - 1) {
-			cw->cw_line[cw->cw_len++] = c;
-		}
+	label(cw, about, sizeof(about));
+	if (hk != NULL || wrote == NULL)
+		report(REPORT_NOTICE, "%s: %s", about, fate);
+	if (wrote == NULL || *wrote == '\0')
+		snprintf(reason, sizeof(reason), "%s: %s", about, fate);
+	else
+		snprintf(reason, sizeof(reason), "%s%s%s",
+		    hk != NULL ? hk->hk_name : "", hk != NULL ? ": " : "",
+		    wrote);
+	if (!cw->cw_failed)
+		snprintf(cw->cw_reason, sizeof(cw->cw_reason), "%.*s",
+		    (int)sizeof(cw->cw_reason) - 1, reason);
+	cw->cw_failed = true;
+}
+
+static int
+start(struct ctl_work *cw, const char *path, const char *const *argv, int keep)
+{
+	char about[CTL_CHILD_LABEL];
+	struct ctl_child_how ce = { .ce_label = about,
+		.ce_path = path,
+		.ce_argv = argv,
+		.ce_keep = keep,
+		.ce_in = -1,
+		.ce_out = -1,
+		.ce_vars = { .cv_name = cw->cw_name,
+		    .cv_level = cw->cw_level,
+		    .cv_op = ctl_work_op_name(cw->cw_ask.aq_op),
+		    .cv_id = cw->cw_ask.aq_id,
+		    .cv_hold_ms = cw->cw_ask.aq_hold_ms } };
+	uint64_t now = ctl_now_ms(), until = cw->cw_until_ms;
+
+	if (cw->cw_limit_at_ms < until)
+		until = cw->cw_limit_at_ms;
+	ce.ce_vars.cv_left_ms = until == CTL_NEVER ? CTL_NEVER :
+	    until > now				   ? until - now :
+						     0;
+	label(cw, about, sizeof(about));
+	return (ctl_child_start(&cw->cw_children, &ce, &cw->cw_child));
+}
+
+/*
+ * Runs a hook: what the scan has found there, whatever is there now.  Without a
+ * "#!" line it is the shell's, as with execvp(3).
+ */
+static void
+start_hook(struct ctl_work *cw)
+{
+	struct ctl_hook *hk = hook(cw);
+	const char *op = ctl_work_op_name(cw->cw_ask.aq_op), *refusal;
+	char held[40], fate[128];
+	const char *path = hk->hk_path;
+	int error, keep = -1;
+
+	if (is_thaw(cw) && cw->cw_vmware && !cw->cw_froze)
+		op = "freezeFail";
+	cw->cw_limit_at_ms = ctl_now_ms() + hk->hk_limit_ms;
+	if (!ctl_hookdir_same(hk, &refusal) && refusal == NULL) {
+		report(REPORT_NOTICE,
+		    "%s: no longer what it was; %s runs what it was",
+		    hk->hk_name, op);
+		keep = hk->hk_fd;
+		snprintf(held, sizeof(held), CTL_FD_PATH "%d", keep);
+		path = held;
 	}
-	*eof = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-	if (*eof && cw->cw_len > 0)
-		line_read(cw);
-	return (*eof);
+	if (refusal != NULL) {
+		step_failed(cw, refusal, NULL);
+		return;
+	}
+	error = start(cw, path, (const char *[]) { path, op, NULL }, keep);
+	if (error == ENOEXEC)
+		error = start(cw, "/bin/sh",
+		    (const char *[]) { "sh", path, op, NULL }, keep);
+	if (error == 0) {
+		hk->hk_owes = true;
+		return;
+	}
+	snprintf(fate, sizeof(fate), "cannot be run: %s%s", strerror(error),
+	    error == ENOENT ? " (is its interpreter there?)" : "");
+	step_failed(cw, fate, NULL);
+}
+
+static void
+start_command(struct ctl_work *cw)
+{
+	char fate[128];
+	int error;
+
+	error = start(cw, "/bin/sh",
+	    (const char *[]) {
+		"sh", "-c", cw->cw_cmds[cw->cw_ask.aq_op], NULL },
+	    -1);
+	if (error == 0)
+		return;
+	snprintf(fate, sizeof(fate), "cannot be run: %s", strerror(error));
+	step_failed(cw, fate, NULL);
+}
+
+/* The next step, if there is one and it is still wanted. */
+static void
+step_next(struct ctl_work *cw)
+{
+	int n = cw->cw_hooks != NULL ? (int)cw->cw_hooks->hd_nhooks : 1;
+
+	cw->cw_gone_ms = cw->cw_limit_at_ms = CTL_NEVER;
+	cw->cw_late = false;
+	while (cw->cw_child == NULL && cw->cw_why == NULL &&
+	    (is_thaw(cw) || !cw->cw_failed)) {
+		cw->cw_at += is_thaw(cw) ? -1 : 1;
+		if (cw->cw_at < 0 || cw->cw_at >= n)
+			break;
+		if (cw->cw_hooks == NULL)
+			start_command(cw);
+		else if (!is_thaw(cw) || hook(cw)->hk_owes)
+			start_hook(cw);
+	}
+}
+
+static void
+steps_begin(struct ctl_work *cw)
+{
+	if (cw->cw_hooks != NULL && !is_thaw(cw))
+		cw->cw_failed = ctl_hookdir_scan(cw->cw_hooks, cw->cw_reason,
+				    sizeof(cw->cw_reason)) != 0;
+	if (cw->cw_hooks != NULL && cw->cw_ask.aq_op == HV_VSS_CHECK)
+		ctl_hookdir_release(cw->cw_hooks);
+	cw->cw_at = !is_thaw(cw) ? -1 :
+	    cw->cw_hooks != NULL ? (int)cw->cw_hooks->hd_nhooks :
+				   1;
+	step_next(cw);
+}
+
+static void
+step_over(struct ctl_work *cw)
+{
+	const struct ctl_child *ch = cw->cw_child;
+	struct ctl_hook *hk = hook(cw);
+	bool ok = ch->ch_pid == 0 && ch->ch_status == 0;
+	char fate[64];
+
+	ctl_child_fate(ch, fate, sizeof(fate));
+	cw->cw_child = NULL;
+	if (cw->cw_late && hk != NULL)
+		snprintf(fate, sizeof(fate), "not done in %ju.%03u s",
+		    (uintmax_t)hk->hk_limit_ms / 1000,
+		    (unsigned)(hk->hk_limit_ms % 1000));
+	if (cw->cw_why != NULL)
+		step_failed(cw, cw->cw_why, NULL);
+	else if (cw->cw_late)
+		step_failed(cw, fate, NULL);
+	else if (!ok)
+		step_failed(cw, fate, ch->ch_last);
+	else if (hk != NULL && is_thaw(cw))
+		hk->hk_owes = false;
+}
+
+/* Whether the step that runs is over, one way or the other. */
+static bool
+is_over(struct ctl_work *cw)
+{
+	uint64_t now = ctl_now_ms();
+
+	if (cw->cw_child->ch_pid == 0 || now >= cw->cw_gone_ms)
+		return (true);
+	if (now >= cw->cw_limit_at_ms) {
+		cw->cw_late = true;
+		cw->cw_limit_at_ms = CTL_NEVER;
+		cw->cw_gone_ms = now + GONE_MS;
+		ctl_child_kill(cw->cw_child, SIGKILL);
+	}
+	return (false);
+}
+
+/* The operation is over; the step that was ended has told why. */
+static bool
+done(struct ctl_work *cw)
+{
+	cw->cw_busy = false;
+	cw->cw_ok = !cw->cw_failed && cw->cw_why == NULL;
+	if (cw->cw_ask.aq_op == HV_VSS_FREEZE)
+		cw->cw_froze = cw->cw_ok;
+	if (cw->cw_why != NULL && (!cw->cw_failed || cw->cw_coprocess != NULL))
+		snprintf(cw->cw_reason, sizeof(cw->cw_reason), "%s: %s",
+		    ctl_work_op_name(cw->cw_ask.aq_op), cw->cw_why);
+	return (true);
 }
 
 static bool
-coprocess_event(struct ctl_work *cw)
+steps_event(struct ctl_work *cw)
 {
-	bool eof;
-	int status;
-
-	if (!read_output(cw, &eof))
-		return (false);
-	if (eof) {
-		close(cw->cw_out);
-		cw->cw_out = -1;
-		cw->cw_ended = true;
-		/* What has closed its output cannot answer any more. */
-		kill(-cw->cw_pid, SIGKILL);
-		(void)waitpid(cw->cw_pid, &status, 0);
-		cw->cw_pid = 0;
-		if (cw->cw_busy && cw->cw_why == NULL)
-			cw->cw_why = "the co-process has ended";
-		return (cw->cw_busy && done(cw, false));
-	}
-	if (!cw->cw_busy) {
-		report(REPORT_NOTICE, "co-process: unasked: %s", cw->cw_reason);
-		return (false);
-	}
-	if (strcmp(cw->cw_reason, "ok") == 0) {
-		cw->cw_reason[0] = '\0';
-		return (done(cw, true));
-	}
-	if (strncmp(cw->cw_reason, "fail", 4) == 0) {
-		size_t skip = 4 + strspn(cw->cw_reason + 4, " ");
-
-		memmove(cw->cw_reason, cw->cw_reason + skip,
-		    strlen(cw->cw_reason + skip) + 1);
-	}
-	return (done(cw, false));
-}
-
-/* A command is over when it has ended, whoever holds its output still. */
-static bool
-command_event(struct ctl_work *cw)
-{
-	bool eof;
-	int status;
-
-	if (cw->cw_out >= 0 && read_output(cw, &eof)) {
-		close(cw->cw_out);
-		cw->cw_out = -1;
-	}
-	if (cw->cw_pid > 0) {
-		if (waitpid(cw->cw_pid, &status, WNOHANG) != cw->cw_pid)
+	while (cw->cw_child != NULL) {
+		if (!is_over(cw))
 			return (false);
-		cw->cw_pid = 0;
-		if (cw->cw_out >= 0) {
-			if (!read_output(cw, &eof) && cw->cw_len > 0)
-				line_read(cw);
-			close(cw->cw_out);
-			cw->cw_out = -1;
-		}
-	} else {
-		status = -1; /* It could not be run. */
+		step_over(cw);
+		step_next(cw);
 	}
-	if (cw->cw_why == NULL && status != 0 && cw->cw_reason[0] == '\0')
+	return (done(cw));
+}
+
+void
+ctl_work_begin(struct ctl_work *cw, const struct ctl_ask *aq)
+{
+	int error;
+
+	cw->cw_busy = true;
+	cw->cw_ask = *aq;
+	cw->cw_until_ms = aq->aq_left_ms == 0 ? CTL_NEVER :
+						ctl_now_ms() + aq->aq_left_ms;
+	cw->cw_why = NULL;
+	cw->cw_reason[0] = '\0';
+	cw->cw_failed = false;
+	cw->cw_gone_ms = CTL_NEVER;
+	if (cw->cw_coprocess == NULL) {
+		steps_begin(cw);
+		return;
+	}
+	error = ctl_coproc_ask(cw);
+	if (error != 0) {
+		cw->cw_failed = true;
 		snprintf(cw->cw_reason, sizeof(cw->cw_reason),
-		    WIFEXITED(status) ? "%s: exit status %d" :
-					"%s: ended by signal %d",
-		    ctl_work_op_name(cw->cw_op),
-		    WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
-	return (done(cw, status == 0));
+		    "the co-process cannot be %s: %s",
+		    cw->cw_co.co_child == NULL ? "started" : "asked",
+		    strerror(error));
+	}
 }
 
 bool
 ctl_work_event(struct ctl_work *cw)
 {
-	if (cw->cw_coprocess != NULL) {
-		if (cw->cw_ended)
-			return (cw->cw_busy && done(cw, false));
-		return (coprocess_event(cw));
+	ctl_child_drain(&cw->cw_children);
+	if (cw->cw_coprocess == NULL)
+		return (cw->cw_busy && steps_event(cw));
+	if (cw->cw_busy && cw->cw_failed)
+		return (done(cw));
+	if (ctl_coproc_event(cw))
+		return (done(cw));
+	if (cw->cw_busy && ctl_now_ms() >= cw->cw_gone_ms) {
+		ctl_coproc_gone(cw,
+		    "the co-process does not end, not even "
+		    "killed");
+		return (done(cw));
 	}
-	return (cw->cw_busy && command_event(cw));
+	return (false);
+}
+
+size_t
+ctl_work_polls(const struct ctl_work *cw, struct pollfd *fds)
+{
+	size_t n = ctl_child_polls(&cw->cw_children, fds);
+
+	if (cw->cw_co.co_child != NULL)
+		fds[n++] = (struct pollfd) { .fd = cw->cw_co.co_out,
+			.events = POLLIN };
+	return (n);
+}
+
+uint64_t
+ctl_work_when(const struct ctl_work *cw)
+{
+	uint64_t when = CTL_NEVER;
+
+	if (cw->cw_busy)
+		when = cw->cw_gone_ms;
+	if (cw->cw_busy && cw->cw_child != NULL && cw->cw_limit_at_ms < when)
+		when = cw->cw_limit_at_ms;
+	return (when);
 }
 
 static void
 end(struct ctl_work *cw, const char *why, int sig)
 {
+	const struct ctl_child *ch = cw->cw_coprocess != NULL ?
+	    cw->cw_co.co_child :
+	    cw->cw_child;
+
 	if (cw->cw_why == NULL)
 		cw->cw_why = why;
-	if (cw->cw_pid > 0)
-		kill(-cw->cw_pid, sig);
+	if (ch != NULL)
+		ctl_child_kill(ch, sig);
 }
 
 void
@@ -337,39 +397,14 @@ void
 ctl_work_kill(struct ctl_work *cw, const char *why)
 {
 	end(cw, why, SIGKILL);
-}
-
-/* Waits for the co-process until it has ended or the time is over. */
-static bool
-ended_by(struct ctl_work *cw, uint64_t until)
-{
-	struct pollfd pfd = { .fd = cw->cw_out, .events = POLLIN };
-	char buf[256];
-
-	while (waitpid(cw->cw_pid, NULL, WNOHANG) == 0) {
-		if (ctl_now_ms() >= until)
-			return (false);
-		(void)poll(&pfd, 1, 20);
-		if (read(pfd.fd, buf, sizeof(buf)) == 0)
-			pfd.fd = -1;
-	}
-	return (true);
+	cw->cw_gone_ms = ctl_now_ms() + GONE_MS;
 }
 
 void
 ctl_work_stop(struct ctl_work *cw)
 {
-	static const int signals[] = { 0, SIGTERM, SIGKILL };
-
-	if (cw->cw_coprocess == NULL || cw->cw_pid == 0)
-		return;
-	close(cw->cw_in);
-	cw->cw_in = -1;
-	for (size_t i = 0; i < 3; i++) {
-		if (signals[i] != 0)
-			kill(-cw->cw_pid, signals[i]);
-		if (ended_by(cw, ctl_now_ms() + STOP_STEP_MS))
-			break;
-	}
-	cw->cw_pid = 0;
+	if (cw->cw_coprocess != NULL)
+		ctl_coproc_stop(cw);
+	else if (cw->cw_hooks != NULL)
+		ctl_hookdir_release(cw->cw_hooks);
 }

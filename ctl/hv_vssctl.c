@@ -17,7 +17,9 @@ static const struct ctl_cmd commands[] = {
 	    "[--name NAME] [--level N] [--device PATH] [--timeout SECONDS]\n"
 	    "           [--check CMD] [--prepare CMD] --freeze CMD --thaw CMD\n"
 	    "       hv_vssctl run [--name NAME] [--level N] [--device PATH]\n"
-	    "           [--timeout SECONDS] --coprocess CMD",
+	    "           [--timeout SECONDS] --coprocess CMD\n"
+	    "       hv_vssctl run [--name NAME] [--level N] [--device PATH]\n"
+	    "           [--vmware] [-c CONF] [--set KEY=VALUE]... --hooks [DIR]",
 	    ctl_run_main },
 };
 

@@ -1,9 +1,11 @@
 # Sources, objects and link rules of ctl/.
 
-CTL_SRCS= hv_vssctl.c ctl_check.c ctl_run.c ctl_dev.c ctl_work.c ctl_clock.c
+CTL_SRCS= hv_vssctl.c ctl_check.c ctl_run.c ctl_run_args.c ctl_dev.c \
+	ctl_work.c ctl_coproc.c ctl_child.c ctl_lines.c ctl_hookdir.c \
+	ctl_clock.c
 CTL_OBJS= $(CTL_SRCS:.c=.o)
 # Everything but main, for the unit tests.
-CTL_LIB_OBJS= ctl_check.o ctl_run.o ctl_dev.o ctl_work.o ctl_clock.o
+CTL_LIB_OBJS= $(CTL_OBJS:hv_vssctl.o=)
 PROGS+= $(OUT)/bin/hv_vssctl
 ctl.a: $(CTL_LIB_OBJS)
 	rm -f $@ && $(AR) rcs $@ $(CTL_LIB_OBJS)

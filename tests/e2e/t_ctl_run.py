@@ -8,91 +8,16 @@ daemon answers at once; nothing is frozen."""
 
 import os
 import signal
-import tempfile
 
 import hvtest
-from hvtest import BIN, Device, Machine, Process, case, check, until
-
-
-class FsStandIn:
-    """Answers every request on the file-system device with success."""
-
-    def __init__(self, machine):
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                dev = Device(machine.fs_dev)
-                while True:
-                    dev.answer(seconds=3600)
-            finally:
-                os._exit(0)
-        hvtest.after(self.end)
-
-    def end(self):
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-            self.pid = 0
-
-
-class Guest:
-    """Driver, stand-in and hv_vssctl run with commands that log themselves."""
-
-    def __init__(self, options=None, **sets):
-        self.machine = Machine(**sets)
-        self.machine.start_driver()
-        self.stand_in = FsStandIn(self.machine)
-        self.log = tempfile.mktemp(prefix="ctl.", dir="/run")
-        self.options = options or self.commands()
-        self.ctl = self.start()
-
-    def note(self, word):
-        return f"echo {word} >>{self.log}"
-
-    def commands(self, **other):
-        argv = []
-        for op in ("check", "prepare", "freeze", "thaw"):
-            argv += [f"--{op}", other.get(op, f"echo {op} >>{self.log}")]
-        return argv
-
-    def start(self):
-        ctl = Process([f"{BIN}/hv_vssctl", "run", "--name", "shop", "--device",
-                       self.machine.app_dev, *self.options])
-        ctl.says("takes part through")
-        return ctl
-
-    def restart(self, options):
-        self.ctl.end()
-        self.options = options
-        self.ctl = self.start()
-
-    def did(self):
-        try:
-            with open(self.log, encoding="ascii") as f:
-                return f.read().split()
-        except FileNotFoundError:
-            return []
-
-    def until_did(self, word, seconds=10):
-        until(lambda: word in self.did(), f"{word} is run", seconds)
-
-    def hold(self, ms=60000):
-        """A host that has frozen and holds."""
-        host = self.machine.host("freeze", f"hold={ms}", "thaw")
-        reply = host.reply("freeze")
-        check(reply["reply"] == "ok", f"FREEZE: {reply}")
-        return host
-
-
-def replies(host):
-    status, got = host.wait()
-    return status, {r["op"]: r["reply"] for r in got}
+from hvtest import BIN, case, check, until
+from partlib import Guest, replies
 
 
 @case
 def commands_run_in_order_and_only_once():
     guest = Guest()
-    status, got = replies(guest.machine.host("checkpoint=true"))
+    status, got = guest.ask("checkpoint=true")
     check(status == 0, f"exit status 0, not {status}: {got}")
     check(guest.did() == ["check", "prepare", "freeze", "thaw"],
           f"commands: {guest.did()}")
@@ -102,11 +27,12 @@ def commands_run_in_order_and_only_once():
 def a_command_knows_what_is_asked_and_how_much_time_it_has():
     guest = Guest()
     guest.restart(guest.commands(
-        freeze=f"echo $HV_VSS_OP $HV_VSS_MSGID $HV_VSS_TIME_LEFT_MS"
-               f" >>{guest.log}"))
-    replies(guest.machine.host("freeze", "thaw"))
-    _, op, msgid, left, _ = guest.did()
-    check(op == "freeze" and int(msgid) > 0, guest.did())
+        freeze=guest.note("$HV_VSS_NAME $HV_VSS_LEVEL $HV_VSS_OP $HV_VSS_MSGID"
+                          " $HV_VSS_TIME_LEFT_MS $HV_VSS_HOLD_MS")))
+    guest.ask("freeze", "thaw")
+    name, level, op, msgid, left, hold = guest.did()[1].split()
+    check((name, level, op, hold) == ("shop", "50", "freeze", "60000") and
+          int(msgid) > 0, guest.did())
     check(5000 < int(left) < 10000, f"{left} ms of the 10 s for applications")
 
 
@@ -115,7 +41,7 @@ def the_last_line_of_a_command_that_refuses_is_the_reason():
     guest = Guest()
     guest.restart(guest.commands(
         freeze="echo starting; echo the till is open; exit 1"))
-    status, got = replies(guest.machine.host("freeze", "thaw"))
+    status, got = guest.ask("freeze", "thaw")
     check(status == 3 and got == {"freeze": "fail", "thaw": "ok"},
           f"{status} {got}")
     guest.until_did("thaw")
@@ -127,7 +53,7 @@ def a_command_that_hangs_is_killed_within_its_time_and_thaw_is_run():
     guest = Guest(quiesce=2)
     guest.restart(guest.commands(
         freeze=f"echo begun >>{guest.log}; trap '' TERM; sleep 600; sleep 600"))
-    status, got = replies(guest.machine.host("freeze", "thaw"))
+    status, got = guest.ask("freeze", "thaw")
     check(got["freeze"] == "fail", f"{status} {got}")
     guest.until_did("thaw")
     check(not hvtest.pids_of("sleep"), "nothing of the command is left")
@@ -172,13 +98,9 @@ def a_driver_that_is_killed_means_thaw_and_its_successor_is_found():
     guest.machine.driver.kill()
     guest.until_did("thaw")
     host.process.kill()
-    guest.stand_in.end()
-    guest.machine.start_driver()
-    guest.stand_in = FsStandIn(guest.machine)
     before = len(guest.did())
-    until(lambda: guest.ctl.output().count("takes part") == 2,
-          "it takes part again")
-    status, got = replies(guest.machine.host("checkpoint=true"))
+    guest.restart_driver()
+    status, got = guest.ask("checkpoint=true")
     check(status == 0, f"{status} {got}")
     check(guest.did()[before:] == ["check", "prepare", "freeze", "thaw"],
           guest.did())
@@ -189,56 +111,194 @@ def a_driver_that_is_stopped_does_not_keep_it_quiesced():
     guest = Guest()
     host = guest.hold()
     guest.machine.driver.signal(signal.SIGSTOP)
-    guest.until_did("thaw", 30)
+    guest.until_did("thaw", seconds=30)
     guest.machine.driver.signal(signal.SIGCONT)
     host.process.kill()
 
 
-HOLDER = ("while read op; do echo $op >>%s; case $op in "
-          "freeze) %s;; *) echo ok;; esac; done")
+def co_process(guest, freeze="echo ok", thaw="echo ok", first=""):
+    """Options for a co-process that notes each request."""
+    return ["--coprocess",
+            f"{first} while read -r op; do {guest.note('$op')}; case $op in"
+            f" freeze) {freeze};; thaw) {thaw};; *) echo ok;; esac; done;"
+            f" {guest.note('end')}"]
 
 
 @case
 def a_co_process_is_asked_line_by_line():
     guest = Guest()
-    guest.restart(["--coprocess", HOLDER % (guest.log, "echo ok")])
-    status, got = replies(guest.machine.host("checkpoint=true"))
+    guest.restart(co_process(guest))
+    status, got = guest.ask("checkpoint=true")
     check(status == 0, f"{status} {got}")
     check(guest.did() == ["check", "prepare", "freeze", "thaw"], guest.did())
     check(guest.ctl.end() == 0, "exit status 0")
+    check(guest.did()[-1] == "end", "at end of file it ends by itself")
 
 
 @case
 def a_co_process_that_refuses_is_sent_thaw():
     guest = Guest()
-    guest.restart(["--coprocess", HOLDER % (guest.log, "echo fail no space")])
-    status, got = replies(guest.machine.host("freeze"))
+    guest.restart(co_process(guest, "echo fail no space"))
+    status, got = guest.ask("freeze")
     check(status == 3, f"{status} {got}")
     guest.until_did("thaw")
     guest.machine.driver.says("no space")
 
 
 @case
-def a_co_process_that_dies_while_quiesced_makes_thaw_fail():
+def a_co_process_can_ask_how_much_time_is_left():
+    guest = Guest(quiesce=7, hold=33)
+    guest.restart(co_process(
+        guest, "echo left; read -r word ms hold;"
+        f"{guest.note('$word $ms $hold')}; echo ok"))
+    status, got = guest.ask("freeze", "thaw")
+    check(status == 0, f"{status} {got}")
+    word, ms, hold = guest.did()[2].split()
+    check((word, hold) == ("left", "33000") and 3000 < int(ms) < 7000,
+          guest.did())
+
+
+@case
+def what_a_co_process_says_is_logged_after_the_hold():
     guest = Guest()
-    guest.restart(["--coprocess",
-                   f"echo $$ >>{guest.log}; while read op; do echo ok; done"])
+    guest.restart(co_process(
+        guest, "echo '# note'; echo ok; (sleep 0.1; echo late >&2) &"))
+    host = guest.hold(700)
+    until(lambda: not hvtest.pids_of("sleep"), "the late line is written")
+    check("late" not in guest.ctl.output(), "nothing is written in the hold")
+    status, got = replies(host)
+    check(status == 0, f"{status} {got}")
+    guest.ctl.says("co-process: note")
+    guest.ctl.says("co-process: late")
+
+
+@case
+def a_co_process_that_lost_its_rest_makes_thaw_fail():
+    guest = Guest()
+    guest.restart(co_process(
+        guest, f"echo ok; (while [ ! -e {guest.log}.go ]; do sleep 0.05; done;"
+        " echo lost the server went away) &"))
+    host = guest.hold(3000)
+    with open(f"{guest.log}.go", "w", encoding="ascii"):
+        pass
+    guest.until_did("thaw")
+    status, got = replies(host)
+    check(got == {"freeze": "ok", "thaw": "fail"}, f"{status} {got}")
+    guest.ctl.says("could not stay quiesced: the server went away")
+    guest.machine.driver.says("the server went away")
+
+
+@case
+def lost_while_thaw_is_asked_makes_thaw_fail():
+    guest = Guest()
+    guest.restart(co_process(guest, thaw="echo lost too late; echo ok"))
+    status, got = guest.ask("freeze", "thaw")
+    check(got == {"freeze": "ok", "thaw": "fail"}, f"{status} {got}")
+    check(guest.did().count("thaw") == 1, guest.did())
+
+
+@case
+def a_co_process_that_dies_while_quiesced_makes_thaw_fail():
+    """Its successor is asked to thaw, and takes part in the next backup."""
+    guest = Guest()
+    guest.restart(co_process(guest, first=guest.note("$$") + ";"))
     host = guest.hold(3000)
     os.kill(int(guest.did()[0]), signal.SIGKILL)
-    check(guest.ctl.wait() == 1, "exit status 1")
+    guest.until_did("thaw")
+    status, got = replies(host)
+    check(got["thaw"] == "fail", f"{status} {got}")
+    check(guest.did()[-1] == "thaw" and guest.did()[-2].isdigit(), guest.did())
+    status, got = guest.ask("checkpoint=true")
+    check(status == 0, f"{status} {got}")
+
+
+@case
+def a_co_process_that_hangs_is_killed_and_its_successor_is_asked_to_thaw():
+    guest = Guest(quiesce=2)
+    guest.restart(co_process(guest, "sleep 600; echo ok"))
+    status, got = guest.ask("freeze", "thaw")
+    check(got["freeze"] == "fail", f"{status} {got}")
+    guest.until_did("thaw")
+    check(not hvtest.pids_of("sleep"), "nothing of it is left")
+    guest.machine.driver.says("not done in time")
+
+
+@case
+def a_co_process_that_cannot_start_refuses_every_backup():
+    guest = Guest()
+    guest.restart(["--coprocess", "echo no such server >&2; exit 1"])
+    for _ in range(2):
+        status, got = guest.ask("check")
+        check(status == 3, f"{status} {got}")
+    guest.machine.driver.says("no such server")
+    check(guest.ctl.alive(), "it goes on, and refuses")
+
+
+@case
+def a_co_process_that_answers_twice_is_not_believed_again():
+    guest = Guest()
+    guest.restart(co_process(guest, "echo ok; echo ok", first=guest.note("$$")
+                             + ";"))
+    status, got = guest.ask("freeze", "hold=500", "thaw")
+    check("fail" in got.values(), f"{status} {got}")
+    guest.until_did("thaw")
+    check(len([w for w in guest.did() if w.isdigit()]) == 2,
+          f"there is another one: {guest.did()}")
+    guest.ctl.says('it wrote "ok" unasked')
+
+
+@case
+def killed_in_the_hold_leaves_an_end_of_file_to_the_co_process():
+    guest = Guest()
+    guest.restart(co_process(guest))
+    host = guest.hold(2000)
+    guest.ctl.kill()
+    guest.until_did("end")
     status, got = replies(host)
     check(got["thaw"] == "fail", f"{status} {got}")
 
 
 @case
+def output_without_end_does_not_hold_anything_up():
+    guest = Guest(quiesce=3)
+    guest.restart(guest.commands(
+        freeze=guest.note("$$") + "; while :; do echo yes; done"))
+    status, got = guest.ask("freeze", "thaw")
+    check(got["freeze"] == "fail", f"{status} {got}")
+    guest.until_did("thaw")
+    check(guest.ctl.output().count("freeze: yes") == 40, "40 lines of it")
+    guest.ctl.says("more lines are left out")
+    pid = next(w for w in guest.did() if w.isdigit())
+    check(not os.path.exists(f"/proc/{pid}"), "nothing of it is left")
+
+
+@case
+def what_a_command_leaves_running_may_write_until_it_ends():
+    guest = Guest()
+    guest.restart(guest.commands(
+        freeze="(while [ ! -e %s.go ]; do sleep 0.05; done; echo here;"
+               " echo written >>%s) & exit 0" % (guest.log, guest.log)))
+    status, got = guest.ask("freeze", "thaw")
+    check(status == 0, f"{status} {got}")
+    with open(f"{guest.log}.go", "w", encoding="ascii"):
+        pass
+    guest.until_did("written")
+    guest.ctl.says("freeze: here")
+
+
+@case
 def wrong_usage_says_what_is_wrong():
     for argv, said in ((["--freeze", "true"], "both needed"),
-                       (["--coprocess", "cat", "--thaw", "true"], "alone"),
+                       (["--coprocess", "cat", "--thaw", "true"], "exclude"),
                        (["--freeze", "a", "--thaw", "b", "--level", "100"],
                         "0 to 99"),
                        (["--freeze", "a", "--thaw", "b", "--timeout", "0"],
                         "1 to 900"),
-                       (["--freeze", "a", "--thaw", "b", "c"], "quoted")):
+                       (["--freeze", "a", "--thaw", "b", "c"], "quoted"),
+                       (["--hooks", "/x", "--thaw", "b"], "exclude"),
+                       (["--hooks", "/x", "--timeout", "3"], "hook_timeout"),
+                       (["--hooks", "--set", "hook.a=0"], "1 to 900"),
+                       (["--coprocess", "cat", "--vmware"], "for --hooks")):
         status, _, err = hvtest.run([f"{BIN}/hv_vssctl", "run", *argv])
         check(status == 1 and said in err, f"{argv}: {status} {err}")
 

@@ -13,31 +13,11 @@ import tempfile
 import time
 
 import hvtest
-from hvtest import BUILD, Device, Machine, Process, case, check, until
+from hvtest import BUILD, Machine, Process, case, check, until
+from partlib import FsStandIn, replies
 
 PART = f"{BUILD}/tests/libpart"
 NOBODY = 65534
-
-
-class FsStandIn:
-    """Answers every request on the file-system device with success."""
-
-    def __init__(self, machine):
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                dev = Device(machine.fs_dev)
-                while True:
-                    dev.answer(seconds=3600)
-            finally:
-                os._exit(0)
-        hvtest.after(self.end)
-
-    def end(self):
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-            self.pid = 0
 
 
 class Part:
@@ -109,11 +89,6 @@ class Guest:
     def back_up(self):
         status, got = replies(self.machine.host("checkpoint=true"))
         check(status == 0, f"a backup: {status} {got}")
-
-
-def replies(host):
-    status, got = host.wait()
-    return status, {r["op"]: r["reply"] for r in got}
 
 
 ALL = ["check", "prepare", "quiesce", "resume"]
