@@ -48,7 +48,6 @@ int hv_vss_daemon_main(int argc, char *argv[]);
 #include "dm_helpers.c"
 #undef DM_AGAIN_NS
 #include "dm_again.c"
-#include "dm_luns.c"
 #include "dm_txn.c"
 #include "dm_undo.c"
 #include "dm_linux.c"
@@ -262,15 +261,9 @@ fuzz_ioctl(int fd, unsigned long request, void *arg)
 	struct hv_vss_opt_msg *msg = arg;
 	struct hv_vss_time_left *tl = arg;
 	struct hv_vss_reason *why = arg;
-	uint8_t how;
+	uint8_t how = fuzz_u8(&fr.fr_in);
 
 	FUZZ_CHECK(fd == dm0.dm_fd);
-	/* The host names no disks. */
-	if (request == IOCHVVSSLUNS) {
-		memset(arg, 0, sizeof(struct hv_vss_luns));
-		return (0);
-	}
-	how = fuzz_u8(&fr.fr_in);
 	errno = fz.fz_driver_gone ? ENOTCONN : how == 254 ? EINTR : ENOTTY;
 	if (fz.fz_driver_gone ||
 	    (fz.fz_plain && request != IOCHVVSSREAD &&

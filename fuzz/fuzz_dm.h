@@ -204,14 +204,6 @@ plan_free(struct plan *pn)
 	memset(pn, 0, sizeof(*pn));
 }
 
-int
-lun_disks_read(struct lun_disks *ls, const char *root)
-{
-	(void)root;
-	memset(ls, 0, sizeof(*ls));
-	return (0);
-}
-
 /* Points "/0", "/1" and so on, in levels of two; every fourth is flushed. */
 int
 plan_make(

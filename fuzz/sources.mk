@@ -40,6 +40,6 @@ fuzz_engine.t: f_engine.o core.a common.a
 	$(FUZZ_LINK) -o $@ f_engine.o core.a common.a $(FUZZ_MAIN)
 fuzz_host.t: f_host.o core.a common.a
 	$(FUZZ_LINK) -o $@ f_host.o core.a common.a $(FUZZ_MAIN) -lfuse3
-fuzz_daemon.t: f_daemon.o dm_report.o lun.o frz_msg.o core.a common.a
-	$(FUZZ_LINK) -o $@ f_daemon.o dm_report.o lun.o frz_msg.o common.a core.a \
+fuzz_daemon.t: f_daemon.o dm_report.o frz_msg.o core.a common.a
+	$(FUZZ_LINK) -o $@ f_daemon.o dm_report.o frz_msg.o common.a core.a \
 	    common.a $(FUZZ_MAIN)
