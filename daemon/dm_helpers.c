@@ -268,6 +268,8 @@ dm_helpers_is_ready(struct dm *dm, enum dm_role role, const struct frz_msg *fm,
 		[FRZ_START_OOM] = "it is not protected from the OOM killer",
 		[FRZ_START_LOCK] = "its memory cannot be locked (raise the "
 				   "limit of locked memory)",
+		[FRZ_START_CONFINE] = "it could not give up what it does not "
+				      "need",
 		[FRZ_START_DEVICES] = "this build is for tests and wants "
 				      "HV_VSS_TEST_DEVICES",
 	};
@@ -276,8 +278,10 @@ dm_helpers_is_ready(struct dm *dm, enum dm_role role, const struct frz_msg *fm,
 	if (dh->dh_due != FRZ_READY)
 		return;
 	if (fm->fm_errno != 0)
-		report(fm->fm_index == FRZ_START_OOM ? REPORT_WARNING :
-						       REPORT_ERROR,
+		report(fm->fm_index == FRZ_START_OOM ||
+			    fm->fm_index == FRZ_START_CONFINE ?
+			REPORT_WARNING :
+			REPORT_ERROR,
 		    "%s: %s: %s", dm_role_name[role],
 		    fm->fm_index < FRZ_NSTARTS && step[fm->fm_index] != NULL ?
 			step[fm->fm_index] :

@@ -20,7 +20,6 @@
 
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #include <dirent.h>
@@ -28,7 +27,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
-#include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,6 +177,29 @@ frz_fs_reopen(int pathfd, bool dir, int *fd)
 	return (*fd == -1 ? errno : 0);
 }
 
+/* What a path leads to from a directory, by no link and not upwards. */
+static int
+frz_fs_walk(int dir, char *path)
+{
+	char *name, *save;
+	int error, next;
+
+	name = strtok_r(path, "/", &save);
+	for (; name != NULL && dir != -1; name = strtok_r(NULL, "/", &save)) {
+		next = -1;
+		errno = EXDEV;
+		/* A link on the way is opened itself, and leads nowhere. */
+		if (strcmp(name, "..") != 0)
+			next = openat(
+			    dir, name, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+		error = errno;
+		(void)close(dir);
+		errno = error;
+		dir = next;
+	}
+	return (dir);
+}
+
 /*
  * What is mounted in another mount namespace only is found by way of a process
  * there, /proc/PID/root.  Behind that, paths are in others' hands: no link is
@@ -187,24 +208,17 @@ frz_fs_reopen(int pathfd, bool dir, int *fd)
 static int
 frz_fs_path(const char *path)
 {
-	struct open_how how = { .flags = O_PATH | O_CLOEXEC | O_NOFOLLOW,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS };
 	char root[sizeof("/proc/4294967295/root")];
-	int error, fd, len = 0, rootfd;
+	char rest[sizeof(((struct frz_msg *)NULL)->fm_path)];
+	int len = 0;
 
 	(void)sscanf(path, "/proc/%*9u/root%n", &len);
 	if (len == 0 || path[len] != '/')
 		return (open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW));
 	snprintf(root, sizeof(root), "%.*s", len, path);
-	rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (rootfd == -1)
-		return (-1);
-	fd = (int)syscall(SYS_openat2, rootfd,
-	    path[len + 1] == '\0' ? "." : path + len + 1, &how, sizeof(how));
-	error = errno;
-	(void)close(rootfd);
-	errno = error;
-	return (fd);
+	snprintf(rest, sizeof(rest), "%s", path + len);
+	return (
+	    frz_fs_walk(open(root, O_PATH | O_DIRECTORY | O_CLOEXEC), rest));
 }
 
 int

@@ -470,7 +470,7 @@ gd_init(struct gd *gd)
 	gd->gd_ctl = -1;
 	gd->gd_peer = -1;
 	gd->gd_worker = -1;
-	gd->gd_rcu = frz_rcu_open();
+	gd->gd_rcu = frz_rcu_kept();
 	for (i = 0; i < FRZ_FS_MAX; i++)
 		gd->gd_fd[i] = -1;
 	gd->gd_timer = timerfd_create(

@@ -11,10 +11,18 @@
 #ifndef _FRZ_OS_H_
 #define _FRZ_OS_H_
 
+#include <stdbool.h>
+
 /* Where memory is short, it is not what is killed for it. */
 int frz_os_protect(void);
 
 /* Leaves for a directory that is on no disk. */
 int frz_os_leave(void);
+
+/*
+ * Gives up what worker or guard do not need once they are set up; what cannot
+ * be given up is kept.
+ */
+int frz_os_confine(bool guard);
 
 #endif /* _FRZ_OS_H_ */

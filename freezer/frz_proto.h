@@ -81,6 +81,7 @@ enum frz_start {
 	FRZ_START_OOM,	   /* not protected from the OOM killer; goes on */
 	FRZ_START_LOCK,	   /* memory could not be locked */
 	FRZ_START_DEVICES, /* build for tests without a list of devices */
+	FRZ_START_CONFINE, /* it can do more than it needs; goes on */
 	FRZ_NSTARTS
 };
 

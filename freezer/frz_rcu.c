@@ -12,10 +12,24 @@
 
 #define FRZ_RCU_KNOB "/sys/kernel/rcu_expedited"
 
+static int frz_rcu_fd = -1;
+
 int
 frz_rcu_open(void)
 {
 	return (open(FRZ_RCU_KNOB, O_RDWR | O_CLOEXEC));
+}
+
+void
+frz_rcu_keep(void)
+{
+	frz_rcu_fd = frz_rcu_open();
+}
+
+int
+frz_rcu_kept(void)
+{
+	return (frz_rcu_fd);
 }
 
 /* Whether the knob reads as this digit, and no other. */

@@ -20,6 +20,10 @@
 /* A descriptor of the knob; -1 where there is none that may be written. */
 int frz_rcu_open(void);
 
+/* Opens it for good, while that may be done; the descriptor, or -1. */
+void frz_rcu_keep(void);
+int frz_rcu_kept(void);
+
 /* Raises it if it is 0, and notes it in the page; true if it did. */
 bool frz_rcu_raise(int fd, struct frz_page *pg);
 

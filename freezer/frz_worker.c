@@ -535,7 +535,7 @@ frz_worker(int ctl)
 
 	wk->wk_ctl = ctl;
 	wk->wk_peer = -1;
-	wk->wk_rcu = frz_rcu_open();
+	wk->wk_rcu = frz_rcu_kept();
 	wk->wk_timer = timerfd_create(
 	    CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (wk->wk_timer == -1 || frz_pool_init(&wk->wk_pool) != 0)

@@ -10,8 +10,9 @@
  * Whatever it needs while something is frozen it has before: its memory is
  * locked, its threads are made, it keeps no descriptor but those it was given,
  * its working directory is on no disk, it writes no core, and it is deaf to
- * what ends a session.  It is linked statically, because locked copies of
- * shared libraries would cost more than the program.
+ * what ends a session.  Then it gives up what it does not need any more.  It is
+ * linked statically, because locked copies of shared libraries would cost more
+ * than the program.
  */
 
 #include "hv_vss_freezer.h"
@@ -100,10 +101,10 @@ frz_many_fds(void)
 
 /* Prepares the process; returns an errno and says which step it was. */
 static int
-frz_harden(uint32_t *step)
+frz_harden(bool guard, uint32_t *step)
 {
 	static const struct rlimit none = { 0, 0 };
-	int error;
+	int confined, error;
 
 	frz_be_deaf();
 	os_set_name("hv_vss_freezer");
@@ -126,7 +127,12 @@ frz_harden(uint32_t *step)
 	if (FRZ_LOCK && mlockall(MCL_CURRENT | MCL_FUTURE) == -1)
 		return (errno);
 	*step = FRZ_START_OOM;
-	return (frz_os_protect());
+	error = frz_os_protect();
+	/* Last: what was done until here cannot be done any more. */
+	confined = frz_os_confine(guard);
+	if (confined != 0)
+		*step = FRZ_START_CONFINE;
+	return (confined != 0 ? confined : error);
 }
 
 /* An option of the control socket, or -1. */
@@ -163,11 +169,12 @@ main(int argc, char *argv[])
 		frz_usage();
 	memset(&fm, 0, sizeof(fm));
 	fm.fm_op = FRZ_READY;
-	error = frz_harden(&fm.fm_index);
+	error = frz_harden(guard, &fm.fm_index);
 	fm.fm_errno = error;
 	if (error == 0)
 		fm.fm_index = FRZ_START_OK;
-	usable = error == 0 || fm.fm_index == FRZ_START_OOM;
+	usable = error == 0 || fm.fm_index == FRZ_START_OOM ||
+	    fm.fm_index == FRZ_START_CONFINE;
 	/* As a service manager gives it: a socket that daemons connect to. */
 	if (guard && usable && frz_socket(SO_ACCEPTCONN) == 1)
 		frz_guard_listen(FRZ_CONTROL_FD, &fm);

@@ -120,7 +120,7 @@ fake_thaw(int fd)
 
 /* Nor the machine's rcu_expedited: frz_rcu.c is not linked either. */
 int
-frz_rcu_open(void)
+frz_rcu_kept(void)
 {
 	return (-1);
 }

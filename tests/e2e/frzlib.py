@@ -70,14 +70,14 @@ class Holder:
 class Process:
     """A worker or a guard of our own, and our end of its socket."""
 
-    def __init__(self, role, devices):
+    def __init__(self, role, devices, program=PROGRAM):
         self.sock, theirs = socket.socketpair(socket.AF_UNIX,
                                               socket.SOCK_SEQPACKET)
         self.pid = os.fork()
         if self.pid == 0:
             os.dup2(theirs.fileno(), 3, inheritable=True)
             close_others(3)
-            os.execve(PROGRAM, [PROGRAM, role],
+            os.execve(program, [program, role],
                       {**os.environ, "HV_VSS_TEST_DEVICES": devices})
         theirs.close()
         self.pidfd = os.pidfd_open(self.pid)

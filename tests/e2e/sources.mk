@@ -28,3 +28,8 @@ libhv_vss_example.c: $(TOP)/man/libhv_vss.3
 $(OUT)/tests/libhv_vss_example: libhv_vss_example.c $(OUT)/lib/libhv_vss.so.1
 	$(CC) $(EXAMPLE_FLAGS) -Wl,-rpath,'$$ORIGIN/../lib' -o $@ \
 	    libhv_vss_example.c -lhv_vss
+
+# Plays somebody who has taken over a process (t_confined.py).
+E2E_PROGS+= $(OUT)/tests/inject
+$(OUT)/tests/inject: inject.o
+	$(CC) $(LDFLAGS_ALL) -o $@ inject.o
