@@ -280,6 +280,32 @@ rules_have_a_name_and_an_action(void **state)
 }
 
 static void
+hooks_have_limits_by_name_and_the_last_that_matches_counts(void **state)
+{
+	static const char *const bad[] = { "hook.=2", "hook.a=", "hook.a=0",
+		"hook.a=soon", "hook_timeout=0.9", "hook=2" };
+	static struct conf cf;
+
+	(void)state;
+	t_fresh(&cf);
+	assert_int_equal(conf_hook_ms(&cf, "a"), 10000);
+	assert_int_equal(t_set(&cf, "hook_timeout=4.5"), 0);
+	assert_int_equal(t_set(&cf, "hook.[0-9]*=900"), 0);
+	assert_int_equal(t_set(&cf, "hook.10-a=b=1"), 0);
+	for (size_t i = 0; i < VSS_NELEM(bad); i++)
+		assert_int_equal(t_set(&cf, bad[i]), EINVAL);
+	assert_int_equal(conf_hook_ms(&cf, "a"), 4500);
+	assert_int_equal(conf_hook_ms(&cf, "7"), 900000);
+	assert_int_equal(conf_hook_ms(&cf, "10-a=b"), 1000);
+	while (cf.cf_nhooks < CONF_HOOKS_MAX)
+		assert_int_equal(t_set(&cf, "hook.x=2"), 0);
+	assert_int_equal(t_set(&cf, "hook.x=2"), EINVAL);
+	assert_non_null(strstr(t_err, "more than 64"));
+	assert_int_equal(t_set(&cf, "type.x=sync"), 0);
+	conf_free(&cf);
+}
+
+static void
 an_unknown_key_is_told_its_nearest(void **state)
 {
 	static const char *const pairs[][2] = { { "hodl=2", "hold" },
@@ -342,6 +368,8 @@ main(void)
 		cmocka_unit_test(
 		    exclude_may_be_given_many_times_but_not_endlessly),
 		cmocka_unit_test(rules_have_a_name_and_an_action),
+		cmocka_unit_test(
+		    hooks_have_limits_by_name_and_the_last_that_matches_counts),
 		cmocka_unit_test(an_unknown_key_is_told_its_nearest),
 		cmocka_unit_test(policy_has_words_and_a_number_of_threads),
 	};
