@@ -187,15 +187,8 @@ gd_begin_thaw(struct gd *gd)
 static void
 gd_say(struct gd *gd, enum frz_op op, uint32_t of, int error)
 {
-	struct frz_msg fm;
-
-	memset(&fm, 0, sizeof(fm));
-	fm.fm_op = op;
-	fm.fm_of = of;
-	fm.fm_gen = gd->gd_gen;
-	fm.fm_errno = error;
-	fm.fm_index = FRZ_FS_MAX;
-	(void)frz_send(gd->gd_ctl, &fm, NULL);
+	frz_say(gd->gd_ctl,
+	    (struct frz_saying) { op, of, gd->gd_gen, error, FRZ_FS_MAX });
 }
 
 static void

@@ -36,6 +36,20 @@ frz_now_ns(void)
 }
 
 int
+frz_wait_ms(uint64_t at_ns)
+{
+	uint64_t now = frz_now_ns(), ms;
+
+	if (at_ns == UINT64_MAX)
+		return (-1);
+	if (at_ns <= now)
+		return (0);
+	/* Rounded up, so that the time has come when poll returns. */
+	ms = (at_ns - now) / 1000000 + 1;
+	return (ms > 3600000 ? 3600000 : (int)ms);
+}
+
+int
 frz_send(int sock, const struct frz_msg *fm, const struct frz_fds *ff)
 {
 	struct frz_msg copy = *fm;
@@ -60,6 +74,20 @@ frz_send(int sock, const struct frz_msg *fm, const struct frz_fds *ff)
 	if (n == -1)
 		return (errno);
 	return ((size_t)n == sizeof(copy) ? 0 : EBADMSG);
+}
+
+void
+frz_say(int sock, struct frz_saying fa)
+{
+	struct frz_msg fm;
+
+	memset(&fm, 0, sizeof(fm));
+	fm.fm_op = fa.fa_op;
+	fm.fm_of = fa.fa_of;
+	fm.fm_gen = fa.fa_gen;
+	fm.fm_errno = fa.fa_errno;
+	fm.fm_index = fa.fa_index;
+	(void)frz_send(sock, &fm, NULL);
 }
 
 void
@@ -240,6 +268,19 @@ frz_slot_move(struct frz_slot *fs, enum frz_state from, enum frz_state to)
 	uint32_t expected = from;
 
 	return (atomic_compare_exchange_strong(&fs->fs_state, &expected, to));
+}
+
+void
+frz_slot_begin(struct frz_slot *fs, enum frz_step step)
+{
+	atomic_store(&fs->fs_end_ns[step], 0);
+	atomic_store(&fs->fs_begin_ns[step], frz_now_ns());
+}
+
+void
+frz_slot_end(struct frz_slot *fs, enum frz_step step)
+{
+	atomic_store(&fs->fs_end_ns[step], frz_now_ns());
 }
 
 void

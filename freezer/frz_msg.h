@@ -27,8 +27,21 @@ struct frz_fds {
  * does. */
 uint64_t frz_now_ns(void);
 
+/* For poll(2): how long until then, -1 for UINT64_MAX. */
+int frz_wait_ms(uint64_t at_ns);
+
 /* EAGAIN: the peer does not read.  EPIPE, ECONNRESET: it is gone. */
 int frz_send(int sock, const struct frz_msg *fm, const struct frz_fds *ff);
+
+/* What is told to the daemon; one that does not read is found out by others. */
+struct frz_saying {
+	enum frz_op fa_op;
+	uint32_t fa_of;
+	uint64_t fa_gen;
+	int fa_errno;
+	uint32_t fa_index;
+};
+void frz_say(int sock, struct frz_saying fa);
 
 /* EAGAIN: nothing waits.  EPIPE: the peer is gone.  EBADMSG: not for us. */
 int frz_recv(int sock, struct frz_msg *fm, struct frz_fds *ff);
@@ -53,6 +66,10 @@ bool frz_slot_armed(struct frz_slot *fs);
 
 /* Changes the state if it is still `from'. */
 bool frz_slot_move(struct frz_slot *fs, enum frz_state from, enum frz_state to);
+
+/* Notes when a step begins, and that its call is back. */
+void frz_slot_begin(struct frz_slot *fs, enum frz_step step);
+void frz_slot_end(struct frz_slot *fs, enum frz_step step);
 
 /* Notes that a step failed. */
 void frz_slot_failed(struct frz_slot *fs, enum frz_step step, int error);

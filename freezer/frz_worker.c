@@ -81,28 +81,15 @@ wk_must_stop(struct wk *wk)
 }
 
 static void
-wk_begin(struct frz_slot *fs, enum frz_step step)
-{
-	atomic_store(&fs->fs_end_ns[step], 0);
-	atomic_store(&fs->fs_begin_ns[step], frz_now_ns());
-}
-
-static void
-wk_end(struct frz_slot *fs, enum frz_step step)
-{
-	atomic_store(&fs->fs_end_ns[step], frz_now_ns());
-}
-
-static void
 wk_job_flush(void *ctx, uint32_t i)
 {
 	struct wk *wk = ctx;
 	struct frz_slot *fs = &wk->wk_page->pg_slots[i];
 	int error;
 
-	wk_begin(fs, FRZ_STEP_FLUSH);
+	frz_slot_begin(fs, FRZ_STEP_FLUSH);
 	error = frz_fs_flush(wk->wk_fd[i]);
-	wk_end(fs, FRZ_STEP_FLUSH);
+	frz_slot_end(fs, FRZ_STEP_FLUSH);
 	if (error != 0)
 		frz_slot_failed(fs, FRZ_STEP_FLUSH, error);
 	atomic_fetch_sub(&wk->wk_out[FRZ_STEP_FLUSH], 1);
@@ -121,7 +108,7 @@ wk_thaw(struct wk *wk, uint32_t i)
 
 	if (!frz_slot_move(fs, FRZ_FROZEN, FRZ_THAWING))
 		return;
-	wk_begin(fs, FRZ_STEP_THAW);
+	frz_slot_begin(fs, FRZ_STEP_THAW);
 	for (;;) {
 		error = frz_fs_thaw(wk->wk_fd[i]);
 		if (error == 0 || error == EINVAL)
@@ -131,7 +118,7 @@ wk_thaw(struct wk *wk, uint32_t i)
 		if (atomic_load(&fs->fs_state) != FRZ_THAWING)
 			return;
 	}
-	wk_end(fs, FRZ_STEP_THAW);
+	frz_slot_end(fs, FRZ_STEP_THAW);
 	frz_slot_failed(fs, FRZ_STEP_THAW, error);
 	if (frz_slot_move(fs, FRZ_THAWING, FRZ_THAWED))
 		atomic_store(&fs->fs_by, FRZ_BY_WORKER);
@@ -159,9 +146,9 @@ wk_freeze(struct wk *wk, uint32_t i)
 		(void)frz_slot_move(fs, FRZ_FREEZING, FRZ_THAWED);
 		return;
 	}
-	wk_begin(fs, FRZ_STEP_FREEZE);
+	frz_slot_begin(fs, FRZ_STEP_FREEZE);
 	error = frz_fs_freeze(wk->wk_fd[i]);
-	wk_end(fs, FRZ_STEP_FREEZE);
+	frz_slot_end(fs, FRZ_STEP_FREEZE);
 	if (error != 0) {
 		frz_slot_failed(fs, FRZ_STEP_FREEZE, error);
 		(void)frz_slot_move(fs, FRZ_FREEZING, FRZ_NOT_OURS);
@@ -232,16 +219,8 @@ wk_begin_thaw(struct wk *wk)
 static void
 wk_say(struct wk *wk, enum frz_op op, uint32_t of, int error, uint32_t index)
 {
-	struct frz_msg fm;
-
-	memset(&fm, 0, sizeof(fm));
-	fm.fm_op = op;
-	fm.fm_of = of;
-	fm.fm_gen = wk->wk_gen;
-	fm.fm_errno = error;
-	fm.fm_index = index;
-	/* A daemon that does not read is found out by itself or the guard. */
-	(void)frz_send(wk->wk_ctl, &fm, NULL);
+	frz_say(wk->wk_ctl,
+	    (struct frz_saying) { op, of, wk->wk_gen, error, index });
 }
 
 /* DONE, with the first slot that failed in this step. */

@@ -48,9 +48,9 @@ int hv_vss_daemon_main(int argc, char *argv[]);
 #include "dm_helpers.c"
 #undef DM_AGAIN_NS
 #include "dm_again.c"
+#include "dm_linux.c"
 #include "dm_txn.c"
 #include "dm_undo.c"
-#include "dm_linux.c"
 #include "hv_vss_daemon.c"
 
 #undef main

@@ -1,0 +1,153 @@
+/*
+ * Copyright (c) 2026 The hv_vss developers
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/* FreeBSD's file systems, found, flushed, frozen and thawed. */
+
+#include "frz_ufs.h"
+
+#include <sys/ioctl.h>
+
+#include <ufs/ffs/fs.h>
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "frz_fs.h"
+
+#define FRZ_SUSPEND "/dev/ufssuspend"
+
+/*
+ * What is taken of libzfs_core, which is opened when a pool is first met, while
+ * nothing is frozen, and stays.  Its nvlists are not used.
+ */
+static struct {
+	int (*fz_init)(void);
+	int (*fz_sync)(const char *pool, void *innvl, void **outnvl);
+	bool fz_ready;
+} frz_zfs;
+
+int
+frz_fs_init(void)
+{
+	return (0);
+}
+
+/*
+ * sync(2) commits every dataset's intent log: without the library nothing is
+ * lost, but an import has to replay more.
+ */
+static void
+frz_zfs_open(void)
+{
+	static const char *const names[] = { "libzfs_core.so.4",
+		"libzfs_core.so.3", "libzfs_core.so.2", "libzfs_core.so" };
+	void *lib = NULL;
+
+	if (frz_zfs.fz_ready)
+		return;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && lib == NULL;
+	     i++)
+		lib = dlopen(names[i], RTLD_NOW);
+	if (lib == NULL)
+		return;
+	*(void **)&frz_zfs.fz_init = dlsym(lib, "libzfs_core_init");
+	*(void **)&frz_zfs.fz_sync = dlsym(lib, "lzc_sync");
+	frz_zfs.fz_ready = frz_zfs.fz_init != NULL && frz_zfs.fz_sync != NULL &&
+	    frz_zfs.fz_init() == 0;
+}
+
+/* The mount of that fsid; ENOENT if there is none.  No file system is asked. */
+static int
+frz_ufs_find(uint64_t id, struct statfs *found)
+{
+	struct statfs *all;
+	int count = getfsstat(NULL, 0, MNT_NOWAIT), error = ENOENT;
+
+	if (count == -1)
+		return (errno);
+	all = calloc((size_t)count, sizeof(*all));
+	if (all == NULL)
+		return (ENOMEM);
+	count = getfsstat(
+	    all, (long)((size_t)count * sizeof(*all)), MNT_NOWAIT);
+	for (int i = 0; i < count && error == ENOENT; i++)
+		if ((uint32_t)all[i].f_fsid.val[0] == id >> 32 &&
+		    (uint32_t)all[i].f_fsid.val[1] == (uint32_t)id) {
+			*found = all[i];
+			error = 0;
+		}
+	free(all);
+	return (error);
+}
+
+int
+frz_ufs_open(const struct frz_msg *fm, struct frz_ufs *fu)
+{
+	static struct statfs sf;
+	int error;
+
+	memset(fu, 0, sizeof(*fu));
+	fu->fu_fd = -1;
+	error = frz_ufs_find(fm->fm_mnt_id, &sf);
+	if (error == ENOENT ||
+	    (error == 0 && strcmp(sf.f_mntonname, fm->fm_path) != 0))
+		return (ESTALE);
+	if (error != 0)
+		return (error);
+	fu->fu_fsid = sf.f_fsid;
+	if (strcmp(sf.f_fstypename, "zfs") == 0) {
+		memcpy(fu->fu_pool, sf.f_mntfromname, sizeof(fu->fu_pool));
+		fu->fu_pool[strcspn(fu->fu_pool, "/")] = '\0';
+		frz_zfs_open();
+	}
+	if ((fm->fm_flags & FRZ_F_SYNC_ONLY) != 0)
+		return (0);
+	if (strcmp(sf.f_fstypename, "ufs") != 0)
+		return (EOPNOTSUPP);
+	fu->fu_fd = open(FRZ_SUSPEND, O_RDWR | O_CLOEXEC);
+	return (fu->fu_fd == -1 ? errno : 0);
+}
+
+void
+frz_ufs_close(struct frz_ufs *fu)
+{
+	if (fu->fu_fd != -1)
+		(void)close(fu->fu_fd);
+	fu->fu_fd = -1;
+}
+
+void
+frz_ufs_flush(void)
+{
+	sync();
+}
+
+int
+frz_ufs_flush_pool(const struct frz_ufs *fu)
+{
+	if (fu->fu_pool[0] == '\0' || !frz_zfs.fz_ready)
+		return (0);
+	return (frz_zfs.fz_sync(fu->fu_pool, NULL, NULL));
+}
+
+int
+frz_ufs_freeze(const struct frz_ufs *fu)
+{
+	struct fsid fsid = fu->fu_fsid;
+
+	return (ioctl(fu->fu_fd, UFSSUSPEND, &fsid) == -1 ? errno : 0);
+}
+
+int
+frz_ufs_thaw(const struct frz_ufs *fu)
+{
+	if (ioctl(fu->fu_fd, UFSRESUME) == 0)
+		return (0);
+	return (errno == ENOENT ? EINVAL : errno);
+}
