@@ -8,6 +8,7 @@
 #include "confine.h"
 
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -90,15 +92,18 @@ confine_rule(struct confine_prog *cp, const struct confine_rule *cr)
 
 	if (cr->cr_what == CONFINE_SELF)
 		value = (uint32_t)getpid();
-	if (cr->cr_what == CONFINE_ALLOW || cr->cr_what == CONFINE_ENOSYS) {
+	if (cr->cr_what == CONFINE_ALLOW || cr->cr_what == CONFINE_REFUSE ||
+	    cr->cr_what == CONFINE_ENOSYS) {
 		confine_add(cp,
 		    (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
 			(uint32_t)cr->cr_call, 0, 1));
 		confine_add(cp,
 		    cr->cr_what == CONFINE_ALLOW ?
 			allow :
-			(struct sock_filter)BPF_STMT(
-			    BPF_RET | BPF_K, CONFINE_FAIL(ENOSYS)));
+			(struct sock_filter)BPF_STMT(BPF_RET | BPF_K,
+			    cr->cr_what == CONFINE_REFUSE ?
+				CONFINE_FAIL(EPERM) :
+				CONFINE_FAIL(ENOSYS)));
 		return;
 	}
 	confine_add(cp,
@@ -117,48 +122,124 @@ confine_rule(struct confine_prog *cp, const struct confine_rule *cr)
 	confine_add(cp, call);
 }
 
-#ifdef CONFINE_ARCH
-int
-confine_calls(const struct confine_rule *rules, size_t n)
+/* From the first line to the last, and what becomes of all other calls. */
+static int
+confine_load(struct confine_prog *cp, uint32_t others)
 {
-	struct confine_prog cp = { .cp_len = 0 };
+#ifdef CONFINE_ARCH
 	struct sock_fprog prog;
-	size_t i;
 
-	/* Another machine's calls have other numbers. */
-	confine_add(&cp,
-	    (struct sock_filter)BPF_STMT(
-		BPF_LD | BPF_W | BPF_ABS, CONFINE_DATA(arch)));
-	confine_add(&cp,
-	    (struct sock_filter)BPF_JUMP(
-		BPF_JMP | BPF_JEQ | BPF_K, CONFINE_ARCH, 1, 0));
-	confine_add(&cp,
-	    (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, CONFINE_FAIL(EPERM)));
-	confine_add(&cp,
-	    (struct sock_filter)BPF_STMT(
-		BPF_LD | BPF_W | BPF_ABS, CONFINE_DATA(nr)));
-	for (i = 0; i < n; i++)
-		confine_rule(&cp, &rules[i]);
-	confine_add(&cp,
-	    (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, CONFINE_FAIL(EPERM)));
-	if (cp.cp_len > CONFINE_MAX)
+	confine_add(cp, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, others));
+	if (cp->cp_len > CONFINE_MAX)
 		return (E2BIG);
-	prog.len = (unsigned short)cp.cp_len;
-	prog.filter = cp.cp_code;
+	prog.len = (unsigned short)cp->cp_len;
+	prog.filter = cp->cp_code;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		return (errno);
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
 		SECCOMP_FILTER_FLAG_TSYNC, &prog) != 0)
 		return (errno == 0 ? EBUSY : errno);
 	return (0);
-}
 #else
-/* No numbers are known for this machine: nothing is given up. */
+	/* No numbers are known for this machine: nothing is given up. */
+	(void)cp;
+	(void)others;
+	return (ENOSYS);
+#endif
+}
+
+static void
+confine_begin(struct confine_prog *cp)
+{
+	cp->cp_len = 0;
+#ifdef CONFINE_ARCH
+	/* Another machine's calls have other numbers. */
+	confine_add(cp,
+	    (struct sock_filter)BPF_STMT(
+		BPF_LD | BPF_W | BPF_ABS, CONFINE_DATA(arch)));
+	confine_add(cp,
+	    (struct sock_filter)BPF_JUMP(
+		BPF_JMP | BPF_JEQ | BPF_K, CONFINE_ARCH, 1, 0));
+	confine_add(cp,
+	    (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, CONFINE_FAIL(EPERM)));
+#endif
+	confine_add(cp,
+	    (struct sock_filter)BPF_STMT(
+		BPF_LD | BPF_W | BPF_ABS, CONFINE_DATA(nr)));
+}
+
 int
 confine_calls(const struct confine_rule *rules, size_t n)
 {
-	(void)rules;
-	(void)n;
-	return (ENOSYS);
+	struct confine_prog cp;
+	size_t i;
+
+	confine_begin(&cp);
+	for (i = 0; i < n; i++)
+		confine_rule(&cp, &rules[i]);
+	return (confine_load(&cp, CONFINE_FAIL(EPERM)));
 }
-#endif
+
+#define CONFINE_NAMESPACES                                         \
+	((uint32_t)(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | \
+	    CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET))
+#define CONFINE_NO(name)                          \
+	{                                         \
+		__NR_##name, CONFINE_REFUSE, 0, 0 \
+	}
+
+static const struct confine_rule confine_nobody[] = {
+	/* Other processes. */
+	CONFINE_NO(ptrace), CONFINE_NO(process_vm_readv),
+	CONFINE_NO(process_vm_writev), CONFINE_NO(pidfd_getfd),
+	CONFINE_NO(kcmp),
+	/* The network. */
+	CONFINE_IF(socket, 0, CONFINE_EQUALS, AF_UNIX), CONFINE_NO(socket),
+	/* The kernel. */
+	CONFINE_NO(init_module), CONFINE_NO(finit_module),
+	CONFINE_NO(delete_module), CONFINE_NO(kexec_load), CONFINE_NO(bpf),
+	CONFINE_NO(perf_event_open), CONFINE_NO(userfaultfd),
+	CONFINE_NO(io_uring_setup), CONFINE_NO(io_uring_enter),
+	CONFINE_NO(io_uring_register), CONFINE_NO(add_key),
+	CONFINE_NO(request_key), CONFINE_NO(keyctl), CONFINE_NO(reboot),
+	CONFINE_NO(swapon), CONFINE_NO(swapoff), CONFINE_NO(acct),
+	CONFINE_NO(settimeofday), CONFINE_NO(clock_settime),
+	CONFINE_NO(adjtimex), CONFINE_NO(clock_adjtime),
+	CONFINE_NO(sethostname), CONFINE_NO(setdomainname),
+	CONFINE_NO(quotactl), CONFINE_NO(syslog), CONFINE_NO(personality),
+	/* Another view of the machine, or another user. */
+	CONFINE_NO(unshare), CONFINE_NO(setns), CONFINE_NO(chroot),
+	CONFINE_NO(pivot_root), CONFINE_NO(open_tree), CONFINE_NO(move_mount),
+	CONFINE_NO(fsopen), CONFINE_NO(fsconfig), CONFINE_NO(fsmount),
+	CONFINE_NO(fspick), CONFINE_NO(mount_setattr),
+	CONFINE_NO(open_by_handle_at), CONFINE_NO(setuid), CONFINE_NO(setgid),
+	CONFINE_NO(setreuid), CONFINE_NO(setregid), CONFINE_NO(setresuid),
+	CONFINE_NO(setresgid), CONFINE_NO(setgroups), CONFINE_NO(setfsuid),
+	CONFINE_NO(setfsgid),
+	CONFINE_IF(clone, 0, CONFINE_NONE_OF, CONFINE_NAMESPACES),
+	CONFINE_NO(clone),
+	/* Its flags are out of reach; clone is tried then. */
+	{ __NR_clone3, CONFINE_ENOSYS, 0, 0 }
+};
+
+static const struct confine_rule confine_exec[] = { CONFINE_NO(execve),
+	CONFINE_NO(execveat) };
+
+static const struct confine_rule confine_mount[] = { CONFINE_NO(mount),
+	CONFINE_NO(umount2) };
+
+int
+confine_never(unsigned may)
+{
+	struct confine_prog cp;
+	size_t i;
+
+	confine_begin(&cp);
+	for (i = 0; i < sizeof(confine_nobody) / sizeof(confine_nobody[0]); i++)
+		confine_rule(&cp, &confine_nobody[i]);
+	for (i = 0; i < 2 && (may & CONFINE_MAY_EXEC) == 0; i++)
+		confine_rule(&cp, &confine_exec[i]);
+	for (i = 0; i < 2 && (may & CONFINE_MAY_MOUNT) == 0; i++)
+		confine_rule(&cp, &confine_mount[i]);
+	return (confine_load(&cp, SECCOMP_RET_ALLOW));
+}

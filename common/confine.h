@@ -25,6 +25,7 @@ enum confine_what {
 	CONFINE_EQUALS,	 /* if the low half of the argument is the value */
 	CONFINE_NONE_OF, /* if it has none of the value's bits */
 	CONFINE_SELF,	 /* if it is this process's id */
+	CONFINE_REFUSE,	 /* never: EPERM */
 	CONFINE_ENOSYS	 /* never: as if the kernel did not have it */
 };
 
@@ -57,5 +58,13 @@ int confine_caps(uint64_t set);
  * errno; then nothing has changed.
  */
 int confine_calls(const struct confine_rule *rules, size_t n);
+
+/*
+ * The same for a program that must be able to do much: it can make all calls
+ * but those by which one that was taken over gets at other processes, the
+ * network, the kernel, or another view of the machine.
+ */
+enum confine_may { CONFINE_MAY_EXEC = 1, CONFINE_MAY_MOUNT = 2 };
+int confine_never(unsigned may);
 
 #endif /* _CONFINE_H_ */

@@ -17,12 +17,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "confine.h"
 #include "dm_os.h"
 #include "frz_fs.h"
 
@@ -47,6 +49,26 @@ void
 dm_os_lock_memory(void)
 {
 	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+}
+
+/*
+ * What its worker needs it must have.  Devices and the trace may be other
+ * users'.
+ */
+void
+dm_os_confine(void)
+{
+	int error;
+
+	error = confine_caps(CONFINE_CAP(CAP_SYS_ADMIN) |
+	    CONFINE_CAP(CAP_DAC_READ_SEARCH) | CONFINE_CAP(CAP_DAC_OVERRIDE) |
+	    CONFINE_CAP(CAP_SYS_PTRACE) | CONFINE_CAP(CAP_IPC_LOCK) |
+	    CONFINE_CAP(CAP_SYS_RESOURCE));
+	if (error == 0)
+		error = confine_never(CONFINE_MAY_EXEC);
+	if (error != 0)
+		report(REPORT_WARNING, "could not give up privileges: %s",
+		    strerror(error));
 }
 
 /* The record, which is there, must be on a memory file system. */

@@ -25,6 +25,9 @@ void dm_os_lock_memory(void);
 /* A working directory that is on no disk. */
 const char *dm_os_dir(const struct dm *dm);
 
+/* Gives up what the daemon does not need once it serves. */
+void dm_os_confine(void);
+
 /* The path of the program that runs. */
 bool dm_os_self(char *path, size_t len);
 

@@ -462,6 +462,7 @@ dm_serve(struct dm *dm)
 	}
 	if (!dm->dm_foreground)
 		dm_detach(parent);
+	dm_os_confine();
 	(void)notify_say("READY=1");
 	report(REPORT_NOTICE, "serving %s", dm->dm_device);
 	while (!dm->dm_quit ||

@@ -36,6 +36,7 @@
 #include "version.h"
 
 #define DRIVER_NAME  "hv_vss_driver"
+#define DRIVER_USER  "hv_vss"
 #define DRIVER_NDEVS 2
 
 /* So many packets of the host, then the devices have a turn. */
@@ -485,6 +486,21 @@ driver_fuse_says(enum fuse_log_level level, const char *fmt, va_list ap)
 	report(REPORT_DEBUG, "libfuse: %s", text);
 }
 
+/*
+ * Where the devices are the kernel's own and so is the way to the host, nothing
+ * that is done later wants root.
+ */
+static void
+driver_confine(const struct driver *dr)
+{
+	const char *again[] = { dr->dr_link.ln_path, dr->dr_conf.cf_trace,
+		NULL };
+	bool mounts = !dr->dr_devs[0].dv_cuse;
+	bool root = mounts || dr->dr_link.ln_ops != &link_utils_ops;
+
+	proc_confine(mounts, root ? NULL : DRIVER_USER, again);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -513,6 +529,7 @@ main(int argc, char **argv)
 			    strerror(error));
 	}
 	proc_harden();
+	driver_confine(dr);
 	error = notify_say("READY=1");
 	if (error != 0)
 		report(REPORT_WARNING,

@@ -9,14 +9,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <malloc.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "confine.h"
 #include "report.h"
 
 int
@@ -106,4 +111,47 @@ proc_harden(void)
 	prctl(PR_SET_DUMPABLE, 0);
 #endif
 	proc_lock_memory();
+}
+
+/* Root no more; capabilities stay until confine_caps(). */
+static int
+proc_become(const struct passwd *pw, const char *const again[])
+{
+	struct stat st;
+	unsigned i;
+
+	for (i = 0; again[i] != NULL; i++)
+		if (lstat(again[i], &st) == 0 &&
+		    (S_ISREG(st.st_mode) || S_ISCHR(st.st_mode)) &&
+		    lchown(again[i], pw->pw_uid, st.st_gid) != 0)
+			return (errno);
+	if (prctl(PR_SET_KEEPCAPS, 1) != 0 || setgroups(0, NULL) != 0 ||
+	    setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
+	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
+		return (errno);
+	/* The change of user has undone that. */
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	return (0);
+}
+
+void
+proc_confine(bool mounts, const char *user, const char *const again[])
+{
+	uint64_t caps = CONFINE_CAP(CAP_IPC_LOCK);
+	const struct passwd *pw = user != NULL ? getpwnam(user) : NULL;
+	int error = 0;
+
+	if (mounts)
+		caps |= CONFINE_CAP(CAP_SYS_ADMIN) |
+		    CONFINE_CAP(CAP_DAC_OVERRIDE) | CONFINE_CAP(CAP_CHOWN) |
+		    CONFINE_CAP(CAP_FOWNER);
+	if (pw != NULL)
+		error = proc_become(pw, again);
+	if (error == 0)
+		error = confine_caps(caps);
+	if (error == 0)
+		error = confine_never(mounts ? CONFINE_MAY_MOUNT : 0);
+	if (error != 0)
+		report(REPORT_WARNING, "could not give up privileges: %s",
+		    strerror(error));
 }

@@ -12,6 +12,8 @@
 #ifndef _DRV_PROC_H_
 #define _DRV_PROC_H_
 
+#include <stdbool.h>
+
 /*
  * Opens those of standard input, output and error that are closed, so that no
  * descriptor of ours is taken for one of them.  Returns 0 or an errno.
@@ -23,6 +25,14 @@ int proc_standard_files(void);
  * error on /dev/null; the parent exits 0.  Returns 0 or an errno.
  */
 int proc_daemonise(void);
+
+/*
+ * Gives up what is not needed once host and devices are there; but for mounts,
+ * if the devices are FUSE files.  From then on the driver is the user's, if
+ * there is one of that name (NULL: it stays root); he is given what is opened
+ * again later: the files in again, NULL at its end.
+ */
+void proc_confine(bool mounts, const char *user, const char *const again[]);
 
 /* Call when everything is set up; each failure is reported and harmless. */
 void proc_harden(void);

@@ -57,11 +57,13 @@ def refused(pid, calls, error=errno.EPERM):
 
 
 # With arguments that fail otherwise, but for permissions: see the first case.
+EXEC = [("execve", 0, 0, 0), ("execveat", 999, 0, 0, 0, 0)]
+MOUNT = [("mount", 1, 1, 1, 0, 0), ("umount2", 1, 0)]
 NOBODY = [
-    ("execve", 0, 0, 0), ("execveat", 999, 0, 0, 0, 0),
     ("ptrace", 16, 999999), ("process_vm_readv", 999999, 0, 0, 0, 0, 0),
     ("process_vm_writev", 999999, 0, 0, 0, 0, 0),
-    ("mount", 1, 1, 1, 0, 0), ("umount2", 1, 0), ("chroot", 1),
+    ("chroot", 1), ("swapon", 1, 0),
+    ("clone", CLONE_NEWNS | 0x800, 0, 0, 0, 0),
     ("setns", 999, 0), ("unshare", 0x1), ("move_mount", 999, 1, 999, 1, 0xff00),
     ("fsopen", 1, 0), ("mount_setattr", 999, 1, 0xff, 0, 0),
     ("bpf", 999, 0, 0), ("perf_event_open", 0, 0, 0, 0, 0),
@@ -118,7 +120,8 @@ def sanitized():
         skip("a sanitizer's own calls are nobody's to list")
 
 
-SYS_ADMIN, IPC_LOCK, SYS_PTRACE, DAC_READ_SEARCH = 21, 14, 19, 2
+CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER = 0, 1, 2, 3
+IPC_LOCK, SYS_PTRACE, SYS_ADMIN, SYS_RESOURCE = 14, 19, 21, 24
 
 
 class Freezer(frzlib.Process):
@@ -133,7 +136,7 @@ class Freezer(frzlib.Process):
 
 @case
 def a_process_that_is_not_confined_is_refused_otherwise():
-    calls = NOBODY + FILES + FREEZER[4:] + IOCTLS
+    calls = EXEC + MOUNT + NOBODY + FILES + FREEZER[4:] + IOCTLS
     p = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(99)"])
     hvtest.after(p.wait)
     hvtest.after(p.kill)
@@ -144,7 +147,7 @@ def a_process_that_is_not_confined_is_refused_otherwise():
 @case
 def a_worker_can_but_open_for_reading_freeze_and_thaw():
     sanitized()
-    for calls in (NOBODY, FILES, FREEZER, IOCTLS,
+    for calls in (EXEC + MOUNT + NOBODY, FILES, FREEZER, IOCTLS,
                   [("pidfd_send_signal", 999, 9, 0, 0),
                    ("accept4", 999, 0, 0, 0)]):
         worker = Freezer("worker")
@@ -169,7 +172,7 @@ def a_worker_can_do_its_work():
 @case
 def a_guard_can_but_thaw_and_kill_what_it_was_given():
     sanitized()
-    for calls in (NOBODY, FILES, FREEZER, IOCTLS,
+    for calls in (EXEC + MOUNT + NOBODY, FILES, FREEZER, IOCTLS,
                   [("openat", AT_FDCWD, "=/none", os.O_RDONLY, 0),
                    ("ioctl", 999, hvtest.FIFREEZE, 0),
                    ("pidfd_send_signal", 999, 15, 0, 0)]):
@@ -180,6 +183,26 @@ def a_guard_can_but_thaw_and_kill_what_it_was_given():
     got = inject(guard.pid, [("ioctl", 999, hvtest.FITHAW, 0),
                              ("pidfd_send_signal", 999, 9, 0, 0)])
     check(got == [errno.EBADF] * 2, "%s" % got)
+
+
+@case
+def a_daemon_can_reach_no_other_process_network_or_kernel():
+    sanitized()
+    m = hvtest.Machine(freezer=frzlib.PROGRAM)
+    m.start_driver()
+    m.start_daemon()
+    confined(m.daemon.pid, (SYS_ADMIN, IPC_LOCK, SYS_PTRACE, DAC_READ_SEARCH,
+                            DAC_OVERRIDE, SYS_RESOURCE))
+    refused(m.daemon.pid, MOUNT + NOBODY + [("setuid", 0)])
+
+
+@case
+def a_driver_with_fuse_files_can_mount_and_not_execute():
+    sanitized()
+    m = hvtest.Machine()
+    m.start_driver()
+    confined(m.driver.pid, (SYS_ADMIN, IPC_LOCK, DAC_OVERRIDE, CHOWN, FOWNER))
+    refused(m.driver.pid, EXEC + NOBODY + [("setuid", 0)])
 
 
 hvtest.main()
