@@ -4,7 +4,7 @@ COMMON_SRCS= port_user.c guid.c conf.c conf_file.c report.c
 COMMON_SRCS+= notify.c
 # What is called otherwise on each system.
 COMMON_SRCS+= $(COMMON_SRCS_$(OS))
-COMMON_SRCS_Linux= os_linux.c confine.c
+COMMON_SRCS_Linux= os_linux.c sysfs.c confine.c
 COMMON_SRCS_FreeBSD= os_freebsd.c
 OS_OBJS= $(COMMON_SRCS_$(OS):.c=.o)
 COMMON_OBJS= $(COMMON_SRCS:.c=.o)

@@ -29,9 +29,6 @@ int fs_ns_doubt(struct fs_table *ft);
  */
 int fs_block_ground(struct fs_table *ft, unsigned int fs, const char *root);
 
-/* First line of DIR/NAME without its newline; false if there is none. */
-bool fs_sys_line(const char *dir, const char *name, char *line, size_t len);
-
 /* Finds a writable disk, so that a plan without any can be doubted. */
 void fs_block_disk(struct fs_table *ft, const char *root);
 

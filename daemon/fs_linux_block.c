@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "fs_table.h"
+#include "sysfs.h"
 
 #define PATH_LEN   4096
 #define DEPTH_MAX  16 /* layers of block devices */
@@ -39,25 +40,6 @@ join(char *path, size_t len, const char *dir, const char *name)
 	int n = snprintf(path, len, "%s/%s", dir, name);
 
 	return (n >= 0 && (size_t)n < len);
-}
-
-bool
-fs_sys_line(const char *dir, const char *name, char *line, size_t len)
-{
-	char path[PATH_LEN];
-	FILE *f;
-	bool ok;
-
-	if (!join(path, sizeof(path), dir, name))
-		return (false);
-	f = fopen(path, "re");
-	if (f == NULL)
-		return (false);
-	ok = fgets(line, (int)len, f) != NULL;
-	(void)fclose(f);
-	if (ok)
-		line[strcspn(line, "\n")] = '\0';
-	return (ok);
 }
 
 static bool
@@ -88,7 +70,7 @@ walk_note(struct walk *wk, const char *dir)
 	struct fs_device fv = { .fv_hardware = exists(dir, "device") };
 	char line[32];
 
-	if (!fs_sys_line(dir, "dev", line, sizeof(line)) ||
+	if (!sysfs_line(dir, "dev", line, sizeof(line)) ||
 	    sscanf(line, "%u:%u", &fv.fv_major, &fv.fv_minor) != 2)
 		return (0);
 	return (fs_table_device(wk->wk_ft, wk->wk_fs, &fv));
@@ -140,7 +122,7 @@ walk_device(struct walk *wk, const char *dir)
 	error = walk_note(wk, dir);
 	if (error != 0)
 		return (error);
-	if (fs_sys_line(dir, "loop/backing_file", file, sizeof(file)))
+	if (sysfs_line(dir, "loop/backing_file", file, sizeof(file)))
 		return (walk_image(wk, file));
 	wk->wk_depth++;
 	error = walk_parts(wk, dir, "slaves");
@@ -167,7 +149,7 @@ find_by_name(const char *root, const char *source, char *dir, size_t len)
 		return (false);
 	while (!found && (de = readdir(d)) != NULL) {
 		found = join(dir, len, base, de->d_name) &&
-		    fs_sys_line(dir, "dm/name", name, sizeof(name)) &&
+		    sysfs_line(dir, "dm/name", name, sizeof(name)) &&
 		    strcmp(name, source + 12) == 0;
 	}
 	(void)closedir(d);
@@ -189,7 +171,7 @@ lists_device(const char *list, const char *number)
 		if (de->d_name[0] == '.' ||
 		    !join(one, sizeof(one), list, de->d_name))
 			continue;
-		found = fs_sys_line(one, "dev", have, sizeof(have)) &&
+		found = sysfs_line(one, "dev", have, sizeof(have)) &&
 		    strcmp(have, number) == 0;
 	}
 	(void)closedir(d);
@@ -207,7 +189,7 @@ walk_btrfs(struct walk *wk, const char *dir)
 
 	(void)snprintf(base, sizeof(base), "%s/sys/fs/btrfs", wk->wk_root);
 	d = opendir(base);
-	if (d == NULL || !fs_sys_line(dir, "dev", number, sizeof(number))) {
+	if (d == NULL || !sysfs_line(dir, "dev", number, sizeof(number))) {
 		if (d != NULL)
 			(void)closedir(d);
 		return (walk_device(wk, dir));
@@ -264,13 +246,13 @@ is_disk(const char *base, const char *name)
 			return (false);
 	if (!join(dir, sizeof(dir), base, name))
 		return (false);
-	if (!fs_sys_line(dir, "ro", line, sizeof(line)) ||
+	if (!sysfs_line(dir, "ro", line, sizeof(line)) ||
 	    strcmp(line, "0") != 0)
 		return (false);
-	if (fs_sys_line(dir, "removable", line, sizeof(line)) &&
+	if (sysfs_line(dir, "removable", line, sizeof(line)) &&
 	    strcmp(line, "0") != 0)
 		return (false);
-	return (fs_sys_line(dir, "size", line, sizeof(line)) &&
+	return (sysfs_line(dir, "size", line, sizeof(line)) &&
 	    strtoull(line, NULL, 10) > 0);
 }
 

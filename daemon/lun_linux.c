@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs_linux.h"
 #include "lun.h"
+#include "sysfs.h"
 
 #define PATH_LEN 4096
 
@@ -39,10 +39,10 @@ lun_take(struct lun_disk *ld, const char *devices, const char *path)
 		return (false);
 	(void)snprintf(dir, sizeof(dir), "%s%s", devices, guid);
 	ld->ld_ide = guid_parse(lun_ide, ide) &&
-	    fs_sys_line(dir, "class_id", line, sizeof(line)) &&
+	    sysfs_line(dir, "class_id", line, sizeof(line)) &&
 	    guid_parse(line, class) && memcmp(ide, class, GUID_LEN) == 0;
 	(void)snprintf(dir, sizeof(dir), "%s%s", devices, path);
-	return (fs_sys_line(dir, "dev", line, sizeof(line)) &&
+	return (sysfs_line(dir, "dev", line, sizeof(line)) &&
 	    sscanf(line, "%u:%u", &ld->ld_major, &ld->ld_minor) == 2);
 }
 

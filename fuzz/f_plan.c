@@ -47,6 +47,8 @@ static int fuzz_statx(
 #include "fs_linux.c"
 #undef PATH_LEN
 #define join block_join
+#include "sysfs.c"
+
 #include "fs_linux_block.c"
 #undef PATH_LEN
 #include "fs_linux_ns.c"

@@ -222,7 +222,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&fz, 0, sizeof(fz));
 	fz.fz_in.fi_next = data;
 	fz.fz_in.fi_left = size;
-	FUZZ_CHECK(link_init(ln, "hv_utils", err) == 0);
+	FUZZ_CHECK(link_init(ln, "hv_utils", false, err) == 0);
 	check_caps(ln);
 	err[0] = '\0';
 	if (ln->ln_ops->lo_start(ln, now_ns, err) != 0) {

@@ -30,8 +30,8 @@ fuzz_plan.t: f_plan.o lun.o fs_table.o fs_types.o fs_types_linux.o common.a
 	    $(FUZZ_MAIN) $(PLAN_LIBS)
 fuzz_link.t: f_link.o emulink.a core.a common.a
 	$(FUZZ_LINK) -o $@ f_link.o emulink.a core.a common.a $(FUZZ_MAIN)
-fuzz_utils.t: f_utils.o drv_link.o drv_emu.o emulink.a core.a common.a
-	$(FUZZ_LINK) -o $@ f_utils.o drv_link.o drv_emu.o emulink.a core.a \
+fuzz_utils.t: f_utils.o drv_link.o drv_emu.o drv_ring.o drv_uio.o drv_bus.o emulink.a core.a common.a
+	$(FUZZ_LINK) -o $@ f_utils.o drv_link.o drv_emu.o drv_ring.o drv_uio.o drv_bus.o emulink.a core.a \
 	    common.a $(FUZZ_MAIN)
 fuzz_device.t: f_device.o drv_log.o core.a common.a
 	$(FUZZ_LINK) -o $@ f_device.o drv_log.o common.a core.a common.a \

@@ -12,21 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "drv_link.h"
+#include "drv_ring.h"
 #include "report.h"
-
-#define LINK_ROOM_NS (10 * VSS_NS_PER_MS)
-
-/* Says once why there is no link, then tries in silence. */
-static void
-link_emu_lost(struct link *ln, const char *why, uint64_t now_ns)
-{
-	if (!ln->ln_told)
-		report(REPORT_NOTICE, "%s: %s; waiting for the host",
-		    ln->ln_path, why);
-	ln->ln_told = true;
-	link_down(ln, now_ns);
-}
 
 static void
 link_emu_failed(struct link *ln, int error, uint64_t now_ns)
@@ -37,7 +24,7 @@ link_emu_failed(struct link *ln, int error, uint64_t now_ns)
 		why = "the host closed the link";
 	else if (*why == '\0')
 		why = strerror(error);
-	link_emu_lost(ln, why, now_ns);
+	link_lost(ln, why, now_ns);
 }
 
 static void
@@ -47,7 +34,7 @@ link_emu_connect(struct link *ln, uint64_t now_ns)
 
 	error = emulink_connect(&ln->ln_emu, ln->ln_path);
 	if (error != 0)
-		link_emu_lost(ln, strerror(error), now_ns);
+		link_lost(ln, strerror(error), now_ns);
 	else
 		ln->ln_retry_ns = VSS_ENGINE_NEVER;
 }
@@ -115,7 +102,7 @@ link_emu_finish(struct link *ln, int error, bool signal, uint64_t now_ns)
 	int failed = 0;
 
 	if (error == EIO) {
-		link_emu_lost(ln, "the ring is corrupt", now_ns);
+		link_lost(ln, "the ring is corrupt", now_ns);
 		return (ENOTCONN);
 	}
 	if (signal)
@@ -131,20 +118,10 @@ static int
 link_emu_recv(struct link *ln, uint8_t *buf, uint32_t *len, uint64_t *xactid,
     uint64_t now_ns)
 {
-	struct vmbus_ring_pkt rp;
 	bool signal = false;
 	int error;
 
-	do {
-		error = vmbus_ring_recv(
-		    &ln->ln_emu.el_rx, &rp, buf, VMBUS_ICMSG_PKT_MAX, &signal);
-		/* Only in-band packets carry IC messages. */
-	} while ((error == 0 || error == ENOBUFS) &&
-	    rp.rp_type != VMBUS_RING_INBAND);
-	if (error == 0 || error == ENOBUFS) {
-		*len = rp.rp_len;
-		*xactid = rp.rp_xactid;
-	}
+	error = link_ring_recv(&ln->ln_emu.el_rx, buf, len, xactid, &signal);
 	return (link_emu_finish(ln, error, signal, now_ns));
 }
 
@@ -152,24 +129,11 @@ static int
 link_emu_send(
     struct link *ln, const struct vss_engine_reply *ey, uint64_t now_ns)
 {
-	struct vmbus_ring_pkt rp;
 	bool signal = false;
 	int error;
 
-	memset(&rp, 0, sizeof(rp));
-	rp.rp_type = VMBUS_RING_INBAND;
-	rp.rp_xactid = ey->ey_xactid;
-	rp.rp_len = ey->ey_len;
-	error = vmbus_ring_send(&ln->ln_emu.el_tx, &rp, ey->ey_pkt, &signal);
-	if (error == EMSGSIZE) {
-		report(REPORT_WARNING,
-		    "%s: a reply of %u bytes does not fit the ring; dropped",
-		    ln->ln_path, ey->ey_len);
-		error = 0;
-	}
-	/* A host that did not promise to signal room is looked at again. */
-	if (error == EAGAIN && !vmbus_ring_peer_wakes(&ln->ln_emu.el_rx))
-		ln->ln_retry_ns = now_ns + LINK_ROOM_NS;
+	error = link_ring_send(
+	    ln, &ln->ln_emu.el_tx, &ln->ln_emu.el_rx, ey, now_ns, &signal);
 	return (link_emu_finish(ln, error, signal, now_ns));
 }
 

@@ -22,11 +22,12 @@
 #include <stdint.h>
 
 #include "conf.h"
+#include "drv_bus.h"
 #include "emulink.h"
 #include "engine.h"
 
 #define LINK_NFDS    2
-#define LINK_ERR_MAX 256
+#define LINK_ERR_MAX 512
 
 struct link;
 
@@ -55,10 +56,26 @@ struct link_ops {
 	int (*lo_send)(struct link *ln, const struct vss_engine_reply *ey,
 	    uint64_t now_ns);
 	void (*lo_close)(struct link *ln);
+	/* The driver ends, or NULL: nothing is left behind. */
+	void (*lo_stop)(struct link *ln);
 };
 
 /* What the kernel's hv_utils device has been told. */
 enum link_utils_state { UTILS_CLOSED, UTILS_REGISTERING, UTILS_READY };
+
+/* The raw channel. */
+struct link_uio {
+	const char *lu_wanted; /* GUID of the device, or "" */
+	bool lu_bind;	       /* --bind */
+	bool lu_bound;	       /* to be given back */
+	char lu_driver[64];    /* that had it, "" unknown */
+	struct bus_dev lu_dev;
+	int lu_fd;
+	void *lu_mem; /* both rings */
+	size_t lu_len;
+	struct vmbus_ring lu_tx;
+	struct vmbus_ring lu_rx;
+};
 
 struct link {
 	const struct link_ops *ln_ops;
@@ -71,18 +88,23 @@ struct link {
 	enum link_utils_state ln_utils_state;
 	int ln_utils_fd;
 	uint64_t ln_utils_xactid;
+	struct link_uio ln_uio;
 };
 
 extern const struct link_ops link_emu_ops;
 extern const struct link_ops link_utils_ops;
+extern const struct link_ops link_uio_ops;
 
 /*
- * Reads --transport.  Returns 0, or EINVAL with a line in err.  text must stay.
+ * Reads --transport, and --bind if that was given.  Returns 0, or EINVAL with a
+ * line in err.  text must stay.
  */
-int link_init(struct link *ln, const char *text, char *err);
+int link_init(struct link *ln, const char *text, bool bind, char *err);
 
 /* The link goes down; it is tried again a little later each time. */
 void link_down(struct link *ln, uint64_t now_ns);
+/* The same, and why is said once; further tries are made in silence. */
+void link_lost(struct link *ln, const char *why, uint64_t now_ns);
 /* It is up. */
 void link_up(struct link *ln);
 

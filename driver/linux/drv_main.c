@@ -53,6 +53,7 @@ struct driver {
 	struct dev dr_devs[DRIVER_NDEVS];
 	const char *dr_dir;
 	const char *dr_transport;
+	bool dr_bind;
 	bool dr_foreground;
 	bool dr_debug;
 	int dr_signals;
@@ -357,6 +358,15 @@ driver_files(struct driver *dr)
 	return (0);
 }
 
+/* Lets go of the channel for good. */
+static void
+driver_unlink(struct driver *dr)
+{
+	dr->dr_link.ln_ops->lo_close(&dr->dr_link);
+	if (dr->dr_link.ln_ops->lo_stop != NULL)
+		dr->dr_link.ln_ops->lo_stop(&dr->dr_link);
+}
+
 /* The device files, then the link: no request comes before its devices. */
 static int
 driver_start(struct driver *dr)
@@ -372,6 +382,7 @@ driver_start(struct driver *dr)
 			goto err;
 	if (dr->dr_link.ln_ops->lo_start(&dr->dr_link, driver_now(), err) == 0)
 		return (0);
+	driver_unlink(dr);
 err:
 	while (i-- > 0)
 		dev_stop(&dr->dr_devs[i]);
@@ -383,9 +394,10 @@ driver_usage(FILE *fp)
 {
 	fprintf(fp,
 	    "usage: " DRIVER_NAME
-	    " --transport emu:SOCKET|hv_utils[:PATH] [--dev-dir DIR]\n"
-	    "           [-dn] [-c CONF] [--set KEY=VALUE]...\n"
+	    " --transport emu:SOCKET|hv_utils[:PATH]|uio[:UUID] [--bind]\n"
+	    "           [--dev-dir DIR] [-dn] [-c CONF] [--set KEY=VALUE]...\n"
 	    "  --transport  the way to the host (hv_utils:/dev/vmbus/hv_vss)\n"
+	    "  --bind       uio: take the channel from the kernel's own driver\n"
 	    "  --dev-dir    where the device files are made (/dev)\n"
 	    "  -n           stay in the foreground, messages to standard error\n"
 	    "  -d           say more\n"
@@ -399,6 +411,7 @@ driver_options(struct driver *dr, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "transport", required_argument, NULL, 't' },
+		{ "bind", no_argument, NULL, 'b' },
 		{ "dev-dir", required_argument, NULL, 'D' },
 		{ "set", required_argument, NULL, 's' },
 		{ "foreground", no_argument, NULL, 'n' },
@@ -414,6 +427,9 @@ driver_options(struct driver *dr, int argc, char **argv)
 		switch (c) {
 		case 't':
 			dr->dr_transport = optarg;
+			break;
+		case 'b':
+			dr->dr_bind = true;
 			break;
 		case 'D':
 			dr->dr_dir = optarg;
@@ -461,7 +477,7 @@ driver_settings(struct driver *dr)
 	char err[LINK_ERR_MAX];
 
 	if (conf_load(&dr->dr_conf, &dr->dr_args, err, sizeof(err)) != 0 ||
-	    link_init(&dr->dr_link, dr->dr_transport, err) != 0 ||
+	    link_init(&dr->dr_link, dr->dr_transport, dr->dr_bind, err) != 0 ||
 	    dr->dr_link.ln_ops->lo_caps(&dr->dr_conf, err) != 0)
 		return (driver_fail(err));
 	/* The mount table knows canonical paths only. */
@@ -538,6 +554,7 @@ main(int argc, char **argv)
 	report(REPORT_NOTICE, "ready: %s and %s", dr->dr_devs[0].dv_path,
 	    dr->dr_devs[1].dv_path);
 	error = driver_run(dr);
+	driver_unlink(dr);
 	for (i = 0; i < DRIVER_NDEVS; i++)
 		dev_stop(&dr->dr_devs[i]);
 	report_release();

@@ -33,3 +33,12 @@ $(OUT)/tests/libhv_vss_example: libhv_vss_example.c $(OUT)/lib/libhv_vss.so.1
 E2E_PROGS+= $(OUT)/tests/inject
 $(OUT)/tests/inject: inject.o
 	$(CC) $(LDFLAGS_ALL) -o $@ inject.o
+
+# Stands in for the kernel's uio_hv_generic, inside the driver that t_uio.py
+# starts.  It is no part of a program: sanitizers are left out.
+E2E_PROGS+= $(OUT)/tests/uioshim.so
+UIOSHIM_SRCS= $(TOP)/tests/e2e/uioshim.c $(TOP)/emu/emulink.c $(TOP)/core/ring.c \
+	$(TOP)/common/port_user.c
+$(OUT)/tests/uioshim.so: $(UIOSHIM_SRCS)
+	$(CC) $(CPPFLAGS_ALL) -std=c11 $(WARN) $(WERROR) -O2 -g -fPIC \
+	    -fvisibility=hidden -shared -o $@ $(UIOSHIM_SRCS) -ldl
