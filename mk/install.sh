@@ -65,7 +65,8 @@ pc=$libdir/pkgconfig
 fill "$top/lib/libhv_vss.pc.in" "$pc" libhv_vss.pc
 put 644 include "$top"/include/hv_vss.h
 put 644 include/dev/hyperv "$top"/include/dev/hyperv/*.h
-put 644 share/examples/hv_vss "$top"/examples/hv_vss.conf
+put 644 share/examples/hv_vss "$top"/examples/hv_vss.conf \
+    "$top"/examples/participant.*
 for section in 3 4 5 7 8; do
 	put 644 "share/man/man$section" "$top"/man/*."$section"
 done

@@ -13,6 +13,9 @@ $(OUT)/tests/libpart: libpart.o $(OUT)/lib/libhv_vss.a
 	    $(OUT)/lib/libhv_vss.a -pthread
 
 # The examples as the manual page has them built, and the manual page's own.
+CXX= c++
+GO= go
+RUSTC= rustc
 EXAMPLE_FLAGS= -std=c11 $(OS_CPPFLAGS) $(WARN) $(WERROR) $(VARIANT_CFLAGS) \
 	-I$(TOP)/include $(LDFLAGS_ALL) -L$(OUT)/lib
 E2E_PROGS+= $(OUT)/tests/participant $(OUT)/tests/participant.py
@@ -22,6 +25,28 @@ $(OUT)/tests/participant: $(TOP)/examples/participant.c $(OUT)/lib/libhv_vss.so.
 	    $(TOP)/examples/participant.c -lhv_vss
 $(OUT)/tests/participant.py: $(TOP)/examples/participant.py
 	cp $(TOP)/examples/participant.py $@
+# In other languages, where their compilers are; t_lib.py says where not.
+E2E_PROGS+= $(OUT)/tests/participant_cc
+$(OUT)/tests/participant_cc: $(TOP)/examples/participant.cc \
+    $(OUT)/lib/libhv_vss.so.1
+	! command -v $(CXX) >/dev/null || $(CXX) -std=c++17 -Wall -Wextra \
+	    $(WERROR) $(VARIANT_CFLAGS) -I$(TOP)/include $(LDFLAGS_ALL) \
+	    -L$(OUT)/lib -Wl,-rpath,'$$ORIGIN/../lib' -o $@ \
+	    $(TOP)/examples/participant.cc -lhv_vss
+E2E_PROGS+= $(OUT)/tests/participant_rs
+$(OUT)/tests/participant_rs: $(TOP)/examples/participant.rs \
+    $(OUT)/lib/libhv_vss.so.1
+	! command -v $(RUSTC) >/dev/null || $(RUSTC) --edition 2021 -D warnings \
+	    -O -L $(OUT)/lib -l hv_vss -C link-arg=-Wl,-rpath,'$$ORIGIN/../lib' \
+	    -o $@ $(TOP)/examples/participant.rs
+# Without pkg-config: it is not installed yet.
+E2E_PROGS+= $(OUT)/tests/participant_go
+$(OUT)/tests/participant_go: $(TOP)/examples/participant.go \
+    $(OUT)/lib/libhv_vss.so.1
+	! command -v $(GO) >/dev/null || PKG_CONFIG=true GO111MODULE=off \
+	    GOFLAGS= GOCACHE=$(OUT)/obj/go CGO_CFLAGS="-I$(TOP)/include" \
+	    CGO_LDFLAGS="-L$(OUT)/lib -lhv_vss -Wl,-rpath,\$$ORIGIN/../lib" \
+	    $(GO) build -o $@ $(TOP)/examples/participant.go
 libhv_vss_example.c: $(TOP)/man/libhv_vss.3
 	sed -n -e '/^#include <err.h>/,/^\.Ed/{/^\.Ed/q;s/\\e/\\/g;p;}' \
 	    $(TOP)/man/libhv_vss.3 >$@

@@ -381,15 +381,46 @@ def the_example_of_the_manual_page_takes_part():
     example(f"{BUILD}/tests/libhv_vss_example", counts=False)
 
 
-@case
-def the_example_in_python_takes_part():
-    library = f"{BUILD}/lib/libhv_vss.so.1"
-    with open(library, "rb") as f:
+LIBRARY = f"{BUILD}/lib/libhv_vss.so.1"
+
+
+def plain_library(who):
+    with open(LIBRARY, "rb") as f:
         text = f.read()
     if b"__asan_init" in text or b"__tsan_init" in text:
-        hvtest.skip("python cannot load a library with sanitizers")
+        hvtest.skip(f"{who} cannot load a library with sanitizers")
+
+
+def built(language, package):
+    """The example in a language whose compiler need not be here."""
+    path = f"{BUILD}/tests/participant_{language}"
+    if not os.path.exists(path):
+        hvtest.skip(f"no compiler for it was there (apt-get install {package})")
+    return path
+
+
+@case
+def the_example_in_cplusplus_takes_part():
+    example(built("cc", "g++"))
+
+
+@case
+def the_example_in_go_takes_part():
+    plain_library("Go")
+    example(built("go", "golang-go"))
+
+
+@case
+def the_example_in_rust_takes_part():
+    plain_library("Rust")
+    example(built("rs", "rustc"))
+
+
+@case
+def the_example_in_python_takes_part():
+    plain_library("Python")
     example("/usr/bin/python3", f"{BUILD}/tests/participant.py",
-            device=[library])
+            device=[LIBRARY])
 
 
 hvtest.main()

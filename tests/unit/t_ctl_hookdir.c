@@ -165,7 +165,7 @@ owner_mode_and_kind_decide_who_is_trusted(void **state)
 static void
 one_that_is_not_trusted_is_said_and_leaves_no_hooks(void **state)
 {
-	char said[512];
+	char said[600];
 
 	(void)state;
 	make("1", 0755);
