@@ -57,7 +57,8 @@ look_at_hooks(struct ctl_work *cw)
 	for (unsigned i = 0; i < hd->hd_nhooks && len < sizeof(text); i++)
 		len += (size_t)snprintf(text + len, sizeof(text) - len, " %s",
 		    hd->hd_hooks[i].hk_name);
-	report(REPORT_NOTICE, "%u hooks in %s%s%s", hd->hd_nhooks, hd->hd_path,
+	report(REPORT_NOTICE, "%u hook%s in %s%s%s", hd->hd_nhooks,
+	    hd->hd_nhooks == 1 ? "" : "s", hd->hd_path,
 	    hd->hd_nhooks > 0 ? ":" : "", text);
 	ctl_hookdir_release(hd);
 }
