@@ -7,7 +7,12 @@
 
 #include "report.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include <errno.h>
+#include <fcntl.h>
+#include <paths.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,11 +28,14 @@ static struct {
 	const char *rs_prog;
 	enum report_level rs_upto;
 	bool rs_syslog;
+	int rs_log; /* the log service's socket, or -1 */
 	bool rs_holding;
 	size_t rs_used;
 	unsigned rs_dropped;
 	char rs_held[REPORT_HELD_MAX];
-} report_state = { .rs_prog = "hv_vss", .rs_upto = REPORT_NOTICE };
+} report_state = {
+	.rs_prog = "hv_vss", .rs_upto = REPORT_NOTICE, .rs_log = -1
+};
 
 static int
 report_priority(enum report_level level)
@@ -74,6 +82,61 @@ report_stderr(const char *text)
 	return (true);
 }
 
+static int
+report_log_open(void)
+{
+	static const struct sockaddr_un to = { .sun_family = AF_UNIX,
+		.sun_path = _PATH_LOG };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd == -1 ||
+	    connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0)
+		return (fd);
+	(void)close(fd);
+	return (-1);
+}
+
+/*
+ * What syslog(3) does, which waits for the log service; and that may stand,
+ * because its disk is frozen by somebody else for instance.  It may have been
+ * started anew: then the connection is.
+ */
+static bool
+report_log(enum report_level level, const char *text)
+{
+	char line[REPORT_LINE_MAX + 64];
+	int fresh, r;
+
+	r = snprintf(line, sizeof(line), "<%d>%s[%d]: %s",
+	    LOG_DAEMON | report_priority(level), report_state.rs_prog,
+	    (int)getpid(), text);
+	if (r < 0)
+		return (true);
+	if ((size_t)r >= sizeof(line))
+		r = (int)sizeof(line) - 1;
+	for (fresh = 0; fresh < 2; fresh++) {
+		if (report_state.rs_log == -1)
+			report_state.rs_log = report_log_open();
+		if (report_state.rs_log == -1)
+			break; /* Nobody to tell. */
+		if (send(report_state.rs_log, line, (size_t)r, MSG_NOSIGNAL) >=
+		    0)
+			break;
+		if (errno == EAGAIN || errno == ENOBUFS)
+			return (false);
+		(void)close(report_state.rs_log);
+		report_state.rs_log = -1;
+	}
+	return (true);
+}
+
+static bool
+report_out(enum report_level level, const char *text)
+{
+	return (report_state.rs_syslog ? report_log(level, text) :
+					 report_stderr(text));
+}
+
 static void
 report_lost(void)
 {
@@ -83,20 +146,15 @@ report_lost(void)
 		return;
 	snprintf(text, sizeof(text), "%u messages were lost",
 	    report_state.rs_dropped);
-	if (report_state.rs_syslog)
-		syslog(LOG_WARNING, "%s", text);
-	else if (!report_stderr(text))
-		return;
-	report_state.rs_dropped = 0;
+	if (report_out(REPORT_WARNING, text))
+		report_state.rs_dropped = 0;
 }
 
 static void
 report_write(enum report_level level, const char *text)
 {
 	report_lost();
-	if (report_state.rs_syslog)
-		syslog(report_priority(level), "%s", text);
-	else if (!report_stderr(text))
+	if (!report_out(level, text))
 		report_state.rs_dropped++;
 }
 
@@ -117,6 +175,20 @@ report_keep(enum report_level level, const char *text)
 	report_state.rs_used += 1 + len;
 }
 
+int
+report_own_files(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return (errno);
+	(void)close(fd);
+	return (0);
+}
+
 void
 report_init(const char *prog, enum report_level upto)
 {
@@ -127,7 +199,7 @@ report_init(const char *prog, enum report_level upto)
 void
 report_to_syslog(void)
 {
-	openlog(report_state.rs_prog, LOG_PID | LOG_NDELAY, LOG_DAEMON);
+	report_state.rs_log = report_log_open();
 	report_state.rs_syslog = true;
 }
 

@@ -9,7 +9,7 @@
  * While anything is frozen nothing may be written: between report_hold() and
  * report_release() lines are kept in memory of this module, in order, and
  * written by report_release().  When that memory is full, further lines are
- * dropped and counted, and so are lines that nobody takes from a full pipe; the
+ * dropped and counted, and so are lines that nobody takes; the
  * count is written with the next line that is.  Nothing allocates.  One thread.
  */
 
@@ -28,12 +28,21 @@ enum report_level {
 };
 
 /*
+ * Opens those of standard input, output and error that are closed, so that no
+ * message goes to a descriptor that is opened later.  Returns 0 or an errno.
+ */
+int report_own_files(void);
+
+/*
  * Messages go to standard error as "PROG: TEXT" up to this level.  prog must
  * stay.  Callable again, to change the level.
  */
 void report_init(const char *prog, enum report_level upto);
 
-/* From now on they go to syslog (facility daemon); opens the connection. */
+/*
+ * From now on they go to syslog (facility daemon).  A log service that takes no
+ * more is waited for as little as the reader of a pipe.
+ */
 void report_to_syslog(void);
 
 void report(enum report_level level, const char *fmt, ...)

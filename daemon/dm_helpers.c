@@ -17,7 +17,6 @@
 #include <sys/wait.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +24,7 @@
 
 #include "dm.h"
 #include "dm_os.h"
+#include "fdwait.h"
 
 #ifndef HV_LIBEXECDIR
 #define HV_LIBEXECDIR "/usr/libexec"
@@ -383,7 +383,7 @@ dm_helpers_reap(struct dm *dm, enum dm_role role)
 		pid = waitpid(dh->dh_pid, &status, WNOHANG);
 		if (pid == 0)
 			return;
-	} else if (dh->dh_pidfd != -1 && poll(&pfd, 1, 0) != 1)
+	} else if (dh->dh_pidfd != -1 && fdwait(&pfd, 1, 0) != 1)
 		return;
 	if (!told && pid == dh->dh_pid && WIFSIGNALED(status))
 		report(REPORT_WARNING, "%s was ended by signal %d",
@@ -461,7 +461,7 @@ dm_helpers_stop(struct dm *dm)
 			continue;
 		pfd = (struct pollfd) { dm->dm_helper[role].dh_pidfd, POLLIN,
 			0 };
-		if (poll(&pfd, 1, 1000) == 1)
+		if (fdwait(&pfd, 1, 1000) == 1)
 			(void)waitpid(
 			    dm->dm_helper[role].dh_pid, NULL, WNOHANG);
 	}

@@ -16,7 +16,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -25,6 +24,7 @@
 #include <unistd.h>
 
 #include "dm.h"
+#include "fdwait.h"
 
 #define DM_OPEN_NS	 (2 * DM_NS_PER_S)
 #define DM_START_WAIT_NS (5 * DM_NS_PER_S)
@@ -49,7 +49,7 @@ dm_recover_order(struct dm *dm, struct frz_msg *fm, uint64_t limit_ns)
 		now = frz_now_ns();
 		if (now >= end)
 			return (ETIMEDOUT);
-		(void)poll(&pfd, 1, (int)((end - now) / DM_NS_PER_MS) + 1);
+		(void)fdwait(&pfd, 1, (int)((end - now) / DM_NS_PER_MS) + 1);
 		error = frz_recv(dh->dh_ctl, fm, &ff);
 		if (error == EAGAIN) {
 			error = 0;
@@ -295,7 +295,7 @@ dm_recover_ended(int *pidfd, uint64_t limit_ns)
 
 	if (*pidfd == -1)
 		return (true);
-	if (poll(&pfd, 1, (int)(limit_ns / DM_NS_PER_MS)) != 1)
+	if (fdwait(&pfd, 1, (int)(limit_ns / DM_NS_PER_MS)) != 1)
 		return (false);
 	(void)close(*pidfd);
 	*pidfd = -1;

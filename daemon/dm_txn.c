@@ -335,6 +335,8 @@ dm_txn_freeze(struct dm *dm)
 		    "%s/frozen: %s (it must be on a memory file "
 		    "system; set run_dir)",
 		    dm->dm_conf.cf_run_dir, strerror(error));
+		/* Half a record would name what is not frozen. */
+		dm_record_clear(dm);
 		dm_txn_give_up(dm);
 		return;
 	}

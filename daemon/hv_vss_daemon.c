@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +24,7 @@
 #include "check.h"
 #include "dm.h"
 #include "dm_os.h"
+#include "fdwait.h"
 #include "notify.h"
 #include "version.h"
 
@@ -182,8 +182,12 @@ dm_signals(struct dm *dm)
 	sigaddset(&set, SIGHUP);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN);
 	dm->dm_signals = dm_os_signals(&set);
-	return (dm->dm_signals == -1 ? errno : 0);
+	if (dm->dm_signals != -1)
+		return (0);
+	report(REPORT_ERROR, "no descriptor for signals: %s", strerror(errno));
+	return (1);
 }
 
 static void
@@ -318,7 +322,7 @@ dm_step(struct dm *dm)
 			dm->dm_helper[role].dh_pidfd, POLLIN, 0
 		};
 	}
-	if (poll(pfd, DM_P_N, dm_wait_ms(dm)) == -1)
+	if (fdwait(pfd, DM_P_N, dm_wait_ms(dm)) == -1)
 		return;
 	for (role = 0; role < DM_NROLES; role++) {
 		if (pfd[DM_P_CTL + role].revents != 0)
@@ -352,11 +356,13 @@ static int
 dm_start_helpers(struct dm *dm)
 {
 	uint64_t end = frz_now_ns() + DM_QUIT_NS;
+	int error;
 
 	dm->dm_reopen_ns = DM_NEVER;
 	dm_helpers_init(dm);
-	if (frz_page_create(&dm->dm_page_fd, &dm->dm_page) != 0) {
-		report(REPORT_ERROR, "no shared memory: %s", strerror(errno));
+	error = frz_page_create(&dm->dm_page_fd, &dm->dm_page);
+	if (error != 0) {
+		report(REPORT_ERROR, "no shared memory: %s", strerror(error));
 		return (1);
 	}
 	dm_helpers_start(dm);
@@ -368,8 +374,12 @@ dm_start_helpers(struct dm *dm)
 		if (frz_now_ns() > end ||
 		    dm->dm_helper[DM_WORKER].dh_pid == 0 ||
 		    (dm->dm_helper[DM_GUARD].dh_pid == 0 &&
-			dm->dm_conf.cf_guard == NULL))
+			dm->dm_conf.cf_guard == NULL)) {
+			report(REPORT_ERROR,
+			    "%s: worker and guard do not start",
+			    dm->dm_freezer);
 			return (1);
+		}
 		dm_step(dm);
 	}
 	return (dm->dm_quit ? 1 : 0);
@@ -440,13 +450,15 @@ dm_serve(struct dm *dm)
 	notify_init(frz_now_ns());
 	if (dm_record_lock(dm) != 0)
 		return (1);
+	/* Neither its directory nor its output may be on what is frozen. */
 	error = dm_record_open(dm);
-	if (error != 0)
+	if (error == 0 && chdir(dm_os_dir(dm)) == -1)
+		error = errno;
+	if (error != 0) {
 		report(REPORT_ERROR, "%s/frozen: %s", dm->dm_conf.cf_run_dir,
 		    strerror(error));
-	/* Neither its directory nor its output may be on what is frozen. */
-	if (error != 0 || chdir(dm_os_dir(dm)) == -1)
 		return (1);
+	}
 	if (dm->dm_foreground)
 		dm_report_relay();
 	else if ((parent = dm_daemonize()) == -1)
@@ -498,6 +510,8 @@ main(int argc, char *argv[])
 	struct plan_policy pp = { 0 };
 	struct dm *dm = &dm0;
 
+	if (report_own_files() != 0)
+		return (1);
 	report_init("hv_vss_daemon", REPORT_NOTICE);
 	dm_options(dm, argc, argv, &mode);
 	switch (mode) {

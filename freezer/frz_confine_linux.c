@@ -44,7 +44,8 @@
 #define FRZ_BOTH                                                               \
 	CONFINE_CALL(read), CONFINE_CALL(write), CONFINE_CALL(close),          \
 	    CONFINE_CALL(pread64), CONFINE_CALL(pwrite64),                     \
-	    CONFINE_CALL(ppoll), CONFINE_CALL(recvmsg), CONFINE_CALL(sendmsg), \
+	    CONFINE_CALL(ppoll), CONFINE_CALL(pselect6),                       \
+	    CONFINE_CALL(recvmsg), CONFINE_CALL(sendmsg),                      \
 	    CONFINE_IF(fcntl, 1, CONFINE_EQUALS, F_GET_SEALS),                 \
 	    CONFINE_CALL(fstat), CONFINE_CALL(statx),                          \
 	    CONFINE_CALL(newfstatat), CONFINE_CALL(futex),                     \

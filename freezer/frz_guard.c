@@ -27,12 +27,12 @@
 #include <sys/timerfd.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "fdwait.h"
 #include "frz_fs.h"
 #include "frz_pool.h"
 #include "frz_rcu.h"
@@ -440,7 +440,7 @@ gd_step(struct gd *gd)
 	uint64_t n;
 	bool lease;
 
-	if (poll(pfd, 5, gd_wait_ms(gd)) == -1)
+	if (fdwait(pfd, 5, gd_wait_ms(gd)) == -1)
 		return;
 	if (pfd[4].revents != 0)
 		(void)!read(gd->gd_pool.fp_done, &n, sizeof(n));
@@ -450,8 +450,8 @@ gd_step(struct gd *gd)
 	/* What was read may have replaced the worker whose end was seen. */
 	ended.fd = gd->gd_worker;
 	if (gd->gd_page != NULL)
-		gd_ends(
-		    gd, pfd[2].revents != 0 && poll(&ended, 1, 0) == 1, lease);
+		gd_ends(gd, pfd[2].revents != 0 && fdwait(&ended, 1, 0) == 1,
+		    lease);
 	gd_progress(gd);
 }
 
@@ -490,7 +490,7 @@ gd_forget(struct gd *gd)
 	uint64_t n;
 
 	while (gd_busy(gd))
-		if (poll(&pfd, 1, 1000) == 1)
+		if (fdwait(&pfd, 1, 1000) == 1)
 			(void)!read(pfd.fd, &n, sizeof(n));
 	gd_close(gd);
 	(void)gd_lease(gd, 0);
@@ -545,7 +545,7 @@ frz_guard_listen(int listener, const struct frz_msg *ready)
 
 	gd_init(&gd0);
 	for (;;) {
-		if (poll(&pfd, 1, -1) != 1)
+		if (fdwait(&pfd, 1, -1) != 1)
 			continue;
 		ctl = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 		if (ctl == -1)

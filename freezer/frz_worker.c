@@ -19,11 +19,11 @@
 #include <sys/timerfd.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "fdwait.h"
 #include "frz_fs.h"
 #include "frz_pool.h"
 #include "frz_rcu.h"
@@ -77,7 +77,7 @@ wk_must_stop(struct wk *wk)
 
 	return (atomic_load(&wk->wk_page->pg_stop) != 0 ||
 	    (lease != 0 && frz_now_ns() >= lease) ||
-	    (poll(&pfd, 1, 0) == 1 && pfd.revents != 0));
+	    (fdwait(&pfd, 1, 0) == 1 && pfd.revents != 0));
 }
 
 static void
@@ -369,7 +369,7 @@ wk_hold(struct wk *wk, uint32_t i)
 	fm.fm_gen = wk->wk_gen;
 	fm.fm_index = i;
 	error = frz_send(wk->wk_peer, &fm, &ff);
-	if (error == EAGAIN && poll(&pfd, 1, WK_GUARD_WAIT_MS) == 1)
+	if (error == EAGAIN && fdwait(&pfd, 1, WK_GUARD_WAIT_MS) == 1)
 		error = frz_send(wk->wk_peer, &fm, &ff);
 	return (error == 0 ? 0 : EOWNERDEAD);
 }
@@ -526,7 +526,7 @@ frz_worker(int ctl)
 		pfd[2] = (struct pollfd) { wk->wk_pool.fp_done, POLLIN, 0 };
 		if (wk->wk_orphan)
 			pfd[0].fd = -1;
-		if (poll(pfd, 3, -1) == -1)
+		if (fdwait(pfd, 3, -1) == -1)
 			continue;
 		if (pfd[2].revents != 0)
 			(void)!read(wk->wk_pool.fp_done, &n, sizeof(n));

@@ -1,7 +1,7 @@
 # Sources, objects and link rules of freezer/.
 
 # What the daemon shares with it.
-FRZ_COMMON_OBJS= frz_msg.o
+FRZ_COMMON_OBJS= frz_msg.o fdwait.o
 # What touches file systems is apart: builds for tests have another.
 FREEZER_FS_Linux= frz_fs
 FREEZER_FS_FreeBSD= frz_ufs

@@ -58,6 +58,12 @@ report(enum report_level level, const char *fmt, ...)
 	va_end(ap);
 }
 
+int
+report_own_files(void)
+{
+	return (0);
+}
+
 void
 report_init(const char *prog, enum report_level upto)
 {

@@ -313,6 +313,7 @@ next_fd(void)
 #define timerfd_settime	     fuzz_timerfd_settime
 #define nanosleep	     fuzz_nanosleep
 #define poll		     fuzz_poll
+#define fdwait		     fuzz_poll
 #define syscall(number, ...) fuzz_syscall(number)
 
 #endif /* _FUZZ_FRZ_H_ */

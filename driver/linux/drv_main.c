@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +30,7 @@
 #include "drv_link.h"
 #include "drv_log.h"
 #include "drv_proc.h"
+#include "fdwait.h"
 #include "notify.h"
 #include "report.h"
 #include "version.h"
@@ -264,7 +264,7 @@ driver_turn(struct driver *dr)
 	    0 :
 	    dr->dr_link.ln_ops->lo_poll(&dr->dr_link, &fds[2 + DRIVER_NDEVS]);
 	/* A reply that was sent may have made room for what waits. */
-	if (poll(fds, 2 + DRIVER_NDEVS + nlink,
+	if (fdwait(fds, 2 + DRIVER_NDEVS + nlink,
 		dr->dr_more && vss_engine_rx_buf(&dr->dr_engine) != NULL ?
 		    0 :
 		    -1) < 0)
@@ -340,6 +340,7 @@ driver_files(struct driver *dr)
 	sigset_t set;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -524,7 +525,7 @@ main(int argc, char **argv)
 	unsigned i;
 	int error;
 
-	if (proc_standard_files() != 0)
+	if (report_own_files() != 0)
 		return (1);
 	report_init(DRIVER_NAME, REPORT_NOTICE);
 	dr->dr_transport = "hv_utils";

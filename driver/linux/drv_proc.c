@@ -25,20 +25,6 @@
 #include "report.h"
 
 int
-proc_standard_files(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd < 0)
-		return (errno);
-	close(fd);
-	return (0);
-}
-
-int
 proc_daemonise(void)
 {
 	pid_t pid;

@@ -15,12 +15,6 @@
 #include <stdbool.h>
 
 /*
- * Opens those of standard input, output and error that are closed, so that no
- * descriptor of ours is taken for one of them.  Returns 0 or an errno.
- */
-int proc_standard_files(void);
-
-/*
  * Goes on in a child that is its own session, with standard input, output and
  * error on /dev/null; the parent exits 0.  Returns 0 or an errno.
  */
