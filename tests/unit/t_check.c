@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "scratch.h"
 
 static const char two_disks[] =
     "24 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
@@ -50,12 +51,12 @@ static char err_text[4096];
 static int
 run_as(const char *mountinfo, enum check_form form)
 {
-	char root[] = "/tmp/t_check.XXXXXX", path[256];
+	char root[SCRATCH_LEN], path[SCRATCH_LEN + 32];
 	struct plan_policy pp = { .pp_root = root };
 	FILE *out, *err, *f;
 	int status;
 
-	assert_non_null(mkdtemp(root));
+	assert_int_equal(scratch_make(root, "t_check"), 0);
 	(void)snprintf(path, sizeof(path), "%s/proc", root);
 	assert_int_equal(mkdir(path, 0700), 0);
 	(void)strcat(path, "/self");
@@ -73,11 +74,7 @@ run_as(const char *mountinfo, enum check_form form)
 	status = check_print(&pp, form, out, err);
 	(void)fclose(out);
 	(void)fclose(err);
-	(void)unlink(path);
-	for (int i = 0; i < 3; i++) {
-		(void)rmdir(path);
-		*strrchr(path, '/') = '\0';
-	}
+	scratch_remove(root);
 	return (status);
 }
 

@@ -29,13 +29,13 @@
 
 #include <sys/stat.h>
 
-#include <ftw.h>
 #include <unistd.h>
 
 #include "expect.h"
+#include "scratch.h"
 
 struct machine {
-	char ma_root[64];
+	char ma_root[SCRATCH_LEN];
 	struct expect ma_expect;
 	struct conf ma_conf;
 	struct plan_policy ma_policy;
@@ -179,8 +179,7 @@ choose_disks(struct machine *ma, const char *name)
 static void
 load(struct machine *ma, const char *name)
 {
-	(void)snprintf(ma->ma_root, sizeof(ma->ma_root), "/tmp/t_plan.XXXXXX");
-	assert_non_null(mkdtemp(ma->ma_root));
+	assert_int_equal(scratch_make(ma->ma_root, "t_plan"), 0);
 	conf_default(&ma->ma_conf);
 	set(ma, "policy=normal");
 	append(ma, "proc/empty", "");
@@ -190,19 +189,10 @@ load(struct machine *ma, const char *name)
 		choose_disks(ma, name);
 }
 
-static int
-remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return (remove(path));
-}
-
 static void
 unload(struct machine *ma)
 {
-	(void)nftw(ma->ma_root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(ma->ma_root);
 	conf_free(&ma->ma_conf);
 	lun_disks_free(&ma->ma_disks);
 	free(ma->ma_text);
