@@ -7,9 +7,9 @@ shift
 top=$(cd "$(dirname "$0")/.." && pwd)
 case $variant in
 rel) out=$top/build ;;
-dbg | asan | tsan | cov | fuzz) out=$top/build/$variant ;;
+dbg | asan | tsan | cov | fuzz | afl) out=$top/build/$variant ;;
 *)
-	echo "make: VARIANT=$variant: not a variant; use dbg, rel, asan, tsan, cov or fuzz" >&2
+	echo "make: VARIANT=$variant: not a variant; use dbg, rel, asan, tsan, cov, fuzz or afl" >&2
 	exit 1
 	;;
 esac
