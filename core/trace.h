@@ -15,23 +15,23 @@
 
 #include "vss_port.h"
 
-/* What happened; te_arg and te_value as said here. */
-#define VSS_TRACE_KINDS(X)                                                    \
-	X(REQUEST, "request") /* host request came; op, transaction id */     \
-	X(REPLY, "reply")     /* its one reply; op, IC status */              \
-	X(DROPPED, "dropped") /* packet without answer; length */             \
-	X(STATE, "state")     /* state entered; state, former state */        \
-	X(EVENT, "event")     /* engine event; event */                       \
-	X(OPEN, "open")	      /* device opened; uid, pid */                   \
-	X(CLOSE, "close")     /* and closed */                                \
-	X(TURNED_AWAY, "turned-away") /* open refused; uid, pid */            \
-	X(NOTIFY, "notify")	  /* notification queued; operation, msgid */ \
-	X(READ, "read")		  /* and read */                              \
-	X(WITHDRAWN, "withdrawn") /* and withdrawn unread */                  \
-	X(WRITE, "write")	  /* answer: operation, status */             \
-	X(SILENT, "silent")	  /* no answer within the limit; operation */ \
-	X(STALE, "stale")     /* client no longer waited for: 1, again: 0 */  \
-	X(LOST, "lost")	      /* LOST set: 1, cleared: 0; cause */            \
+/* What happened; te_arg, te_id and te_value as said here. */
+#define VSS_TRACE_KINDS(X)                                                     \
+	X(REQUEST, "request")	      /* host request came; op, id; bytes */   \
+	X(REPLY, "reply")	      /* its one reply; op, IC status */       \
+	X(DROPPED, "dropped")	      /* packet without answer; length */      \
+	X(STATE, "state")	      /* state entered; state, former state */ \
+	X(EVENT, "event")	      /* engine event; event */                \
+	X(OPEN, "open")		      /* device opened; uid, pid */            \
+	X(CLOSE, "close")	      /* and closed */                         \
+	X(TURNED_AWAY, "turned-away") /* open refused; uid, pid */             \
+	X(NOTIFY, "notify")	  /* notification queued; operation, msgid */  \
+	X(READ, "read")		  /* and read */                               \
+	X(WITHDRAWN, "withdrawn") /* and withdrawn unread */                   \
+	X(WRITE, "write")	  /* answer: operation, status */              \
+	X(SILENT, "silent")	  /* no answer within the limit; operation */  \
+	X(STALE, "stale")     /* client no longer waited for: 1, again: 0 */   \
+	X(LOST, "lost")	      /* LOST set: 1, cleared: 0; cause */             \
 	X(CHANNEL, "channel") /* channel: 1 open, 0 lost */
 
 /* The operation of REQUEST and REPLY where it is NEGOTIATE. */

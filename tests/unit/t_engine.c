@@ -650,6 +650,7 @@ send_list(uint32_t n, uint8_t last)
 static void
 the_hosts_list_of_disks_is_there_while_freeze_is_answered(void **state)
 {
+	struct vss_trace_event te;
 	struct vss_wire_request wr;
 	const uint8_t *luns;
 	uint32_t fs, app;
@@ -663,7 +664,14 @@ the_hosts_list_of_disks_is_there_while_freeze_is_answered(void **state)
 	answer(app, CHECK, 0);
 	answer(fs, CHECK, 0);
 	assert_ok(last_xid);
+	while (vss_trace_get(&trace, &te))
+		;
 	send_list(260, 9);
+	assert_true(vss_trace_get(&trace, &te));
+	assert_int_equal(te.te_kind, VSS_TRACE_REQUEST);
+	assert_int_equal(te.te_arg, H_FREEZE);
+	assert_int_equal(te.te_id, last_xid);
+	assert_int_equal(te.te_value, 28 + 6260);
 	assert_true(vss_engine_luns(&eng, &wr, &luns));
 	assert_int_equal(wr.wr_form, VSS_WIRE_MESSAGE2);
 	assert_int_equal(wr.wr_backup_type, 7);
