@@ -212,6 +212,8 @@ void dm_undo_release(struct dm *dm); /* nothing is armed: let go of all */
  */
 void dm_undo_lost(struct dm *dm);
 bool dm_undo_armed(struct dm *dm);
+/* Whether a freeze call is still in the kernel, as far as the page says. */
+bool dm_undo_freezing(struct dm *dm);
 /*
  * A process apart, for what may block: nobody waits for it, and it has neither
  * device nor lock nor any socket, whose end others wait for.  True in it.

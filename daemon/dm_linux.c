@@ -28,6 +28,8 @@
 #include "dm_os.h"
 #include "frz_fs.h"
 
+const bool dm_os_death_thaws = false;
+
 extern char **environ;
 
 int

@@ -45,6 +45,13 @@ int dm_os_spawn(
 /* SIGKILL: it works on stopped processes. */
 void dm_os_kill(int handle);
 
+/*
+ * Whether the worker is one thread, whose death thaws what it froze: then it is
+ * silent for as long as a freeze takes, and a hold that it does not end itself
+ * was broken.
+ */
+extern const bool dm_os_death_thaws;
+
 /* The worker has ended: what follows from that for what it froze. */
 void dm_os_worker_ended(struct dm *dm);
 

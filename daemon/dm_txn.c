@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "dm.h"
+#include "dm_os.h"
 #include "fs.h"
 
 /* What the driver's limit keeps for a refusal with its reason. */
@@ -699,6 +700,8 @@ dm_txn_watch(struct dm *dm, uint64_t now_ns)
 		return;
 	if (!tx->tx_ping)
 		dm_txn_ping(dm, DM_WORKER);
+	else if (dm_os_death_thaws && dm_undo_freezing(dm))
+		return;
 	else if (dm_helpers_alive(dm, DM_GUARD))
 		dm_helpers_kill(dm, DM_WORKER);
 }

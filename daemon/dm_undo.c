@@ -37,8 +37,7 @@ dm_undo_armed(struct dm *dm)
 	return (false);
 }
 
-/* Whether a freeze call is still in the kernel, as far as the page says. */
-static bool
+bool
 dm_undo_freezing(struct dm *dm)
 {
 	uint32_t i;
@@ -84,8 +83,8 @@ dm_undo_say(struct dm *dm, const char *stuck)
 	_exit(0);
 }
 
-/* Tells whoever is left to thaw. */
-static void
+/* Tells whoever is left to thaw; true if that is the worker. */
+static bool
 dm_undo_order(struct dm *dm)
 {
 	struct dm_txn *tx = &dm->dm_txn;
@@ -96,21 +95,22 @@ dm_undo_order(struct dm *dm)
 	fm.fm_op = FRZ_THAW;
 	if (dm_helpers_order(dm, DM_WORKER, &fm, DM_NEVER) == 0) {
 		dm_txn_ping(dm, DM_WORKER);
-		return;
+		return (true);
 	}
 	dm_helpers_kill(dm, DM_WORKER);
 	if (tx->tx_guard_thaws)
-		return;
+		return (false);
 	if (dm_helpers_order(dm, DM_GUARD, &fm, DM_NEVER) == 0) {
 		tx->tx_guard_thaws = true;
 		dm_txn_ping(dm, DM_GUARD);
-		return;
+		return (false);
 	}
 	dm_helpers_kill(dm, DM_GUARD);
 	if (dm->dm_helper[DM_WORKER].dh_pid == 0) {
 		dm_os_last_resort(dm);
 		tx->tx_kill_ns = tx->tx_again_ns;
 	}
+	return (false);
 }
 
 void
@@ -129,7 +129,10 @@ dm_undo_thaw(struct dm *dm)
 	for (i = 0; i < tx->tx_nfs; i++)
 		(void)frz_slot_move(
 		    &dm->dm_page->pg_slots[i], FRZ_OPENED, FRZ_THAWED);
-	dm_undo_order(dm);
+	/* It closes its socket before what it froze with. */
+	if (!dm_undo_order(dm) && dm_os_death_thaws)
+		dm_txn_fail(
+		    dm, "the freezer has ended while file systems were frozen");
 	/* What somebody else froze must not be thawed by the record. */
 	if (!tx->tx_orderly && tx->tx_phase == DM_THAWING)
 		(void)dm_record_write(dm);
@@ -229,7 +232,7 @@ dm_undo_watch(struct dm *dm)
 		dm_txn_fail(dm, "%s", stuck);
 	if (!dm_helpers_alive(dm, DM_WORKER)) {
 		if (!tx->tx_guard_thaws)
-			dm_undo_order(dm);
+			(void)dm_undo_order(dm);
 		else if (tx->tx_ping)
 			dm_helpers_kill(dm, DM_GUARD);
 		else
@@ -304,7 +307,7 @@ dm_undo_progress(struct dm *dm, uint64_t now_ns)
 			dm_undo_thawed(dm);
 		else if (!dm_helpers_alive(dm, DM_WORKER) &&
 		    !tx->tx_guard_thaws && now_ns >= tx->tx_again_ns)
-			dm_undo_order(dm);
+			(void)dm_undo_order(dm);
 		else if (!tx->tx_freeze_answered && now_ns >= tx->tx_refuse_ns)
 			dm_undo_refuse_early(dm);
 		else if (now_ns >= tx->tx_kill_ns)

@@ -13,7 +13,7 @@ WARN= -Wall -Wextra -Wshadow -Wcast-qual -Wpointer-arith -Wstrict-prototypes \
 	-Wmissing-prototypes -Wundef -Wvla
 WERROR=
 # Where hv_vss.conf is.
-SYSCONFDIR= /etc
+SYSCONFDIR= $(OS_SYSCONFDIR)
 CPPFLAGS_ALL= $(OS_CPPFLAGS) -DHV_SYSCONFDIR='"$(SYSCONFDIR)"' -I$(TOP)/include -I$(TOP)/core -I$(TOP)/common \
 	-I$(TOP)/emu -I$(TOP)/daemon -I$(TOP)/freezer -I$(TOP)/driver/linux \
 	-I$(TOP)/ctl -I$(TOP)/lib

@@ -1,2 +1,3 @@
 # Linux with glibc.
 OS_CPPFLAGS= -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
+OS_SYSCONFDIR= /etc
