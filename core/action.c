@@ -294,7 +294,7 @@ void
 vss_action_IMPOSSIBLE(struct vss_engine *e)
 {
 	(void)e;
-	VSS_ASSERT(!"an event that cannot happen in this state");
+	VSS_ASSERT(false && "an event that cannot happen in this state");
 }
 
 void

@@ -75,6 +75,12 @@ dm_os_lock_memory(void)
 	(void)mlockall(MCL_CURRENT | MCL_FUTURE);
 }
 
+/* The kernel lets nobody but root do what it does, with all that root may. */
+void
+dm_os_confine(void)
+{
+}
+
 const char *
 dm_os_dir(const struct dm *dm)
 {

@@ -8,6 +8,7 @@ PLAN_SRCS_FreeBSD= lun_freebsd.c fs_types_freebsd.c fs_freebsd.c fs_freebsd_geom
 PLAN_OBJS= $(PLAN_SRCS:.c=.o)
 PLAN_LIBS= $(PLAN_LIBS_$(OS))
 PLAN_LIBS_Linux= -lmount
+PLAN_LIBS_FreeBSD=
 plan.a: $(PLAN_OBJS)
 	rm -f $@ && $(AR) rcs $@ $(PLAN_OBJS)
 
@@ -23,4 +24,6 @@ DAEMON_ARCHIVES= daemon.a plan.a common.a core.a
 PROGS+= $(OUT)/bin/hv_vss_daemon
 $(OUT)/bin/hv_vss_daemon: hv_vss_daemon.o $(DAEMON_ARCHIVES)
 	$(CC) $(LDFLAGS_ALL) -o $@ hv_vss_daemon.o $(DAEMON_ARCHIVES) \
-	    $(PLAN_LIBS)
+	    $(PLAN_LIBS) $(DAEMON_LIBS_$(OS))
+DAEMON_LIBS_Linux=
+DAEMON_LIBS_FreeBSD= -lutil

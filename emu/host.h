@@ -14,6 +14,7 @@
  *	host_reply.c	matches replies, judges and prints them
  *	host_ring.c	front end: the ring link
  *	host_hvutils.c	front end: stand-in for Linux's /dev/vmbus/hv_vss
+ *	host_loop.c	front end: the loop device of FreeBSD's kernel module
  *
  * Single-threaded: host_pump() waits for whatever can happen next.
  */
@@ -112,7 +113,8 @@ struct host_front {
 struct host {
 	const char *ho_path;
 	bool ho_json;
-	bool ho_hvutils; /* which front end */
+	bool ho_own;	 /* which front end: the system's own */
+	bool ho_hvutils; /* and that is the stand-in */
 	uint64_t ho_wait_ns;
 	uint64_t ho_timeout_ns; /* 0: each operation's own */
 	struct host_action *ho_actions;
@@ -179,7 +181,16 @@ extern const struct vmbus_icmsg_versions host_versions;
 /* host_ring.c */
 int host_ring_init(struct host *ho);
 
-/* host_hvutils.c */
-int host_hvutils_init(struct host *ho);
+/*
+ * The front end that this system has of its own beside the ring: host_hvutils.c
+ * on Linux, host_loop.c on FreeBSD.
+ */
+struct host_own {
+	const char *hw_option; /* --OPTION PATH */
+	const char *hw_usage;  /* what --help says of it */
+	bool hw_hvutils;
+	int (*hw_init)(struct host *ho);
+};
+extern const struct host_own host_own;
 
 #endif /* _HOST_H_ */

@@ -441,7 +441,7 @@ utils_mount(struct host_utils *hu, const char *path)
 	return (0);
 }
 
-int
+static int
 host_hvutils_init(struct host *ho)
 {
 	struct host_utils *hu;
@@ -468,3 +468,13 @@ host_hvutils_init(struct host *ho)
 	ho->ho_front_arg = hu;
 	return (0);
 }
+
+const struct host_own host_own = {
+	.hw_option = "hv-utils",
+	.hw_usage =
+	    "  --hv-utils PATH    stand in for Linux's /dev/vmbus/hv_vss at "
+	    "PATH, an\n"
+	    "                     existing empty file\n",
+	.hw_hvutils = true,
+	.hw_init = host_hvutils_init,
+};

@@ -31,18 +31,18 @@ static int host_wake_write = -1;
 static const char host_usage[] =
     "usage: hv_vss_host --listen SOCK [--json] [--wait SECONDS]\n"
     "                   [--timeout SECONDS] [--lun DISK]... ACTION...\n"
-    "       hv_vss_host --hv-utils PATH [--json] [--wait SECONDS]\n"
+    "       hv_vss_host --%s PATH [--json] [--wait SECONDS]\n"
     "                   [--timeout SECONDS] ACTION...\n";
 
-static const char host_help[] =
+static const char host_help_begin[] =
     "\n"
     "Plays the Hyper-V host's part of a backup to a guest: waits for one, then\n"
     "does the actions in order, each awaiting its reply.\n"
     "\n"
     "  --listen SOCK      offer the channel on this UNIX socket, to\n"
-    "                     hv_vss_driver --transport emu:SOCK\n"
-    "  --hv-utils PATH    stand in for Linux's /dev/vmbus/hv_vss at PATH, an\n"
-    "                     existing empty file\n"
+    "                     hv_vss_driver --transport emu:SOCK\n";
+
+static const char host_help[] =
     "  --json             one JSON object a reply\n"
     "  --wait SECONDS     how long to wait for a guest (10)\n"
     "  --timeout SECONDS  how long to wait for a reply (freeze 130, others 15)\n"
@@ -156,7 +156,7 @@ host_usage_error(const char *what)
 {
 	if (what != NULL)
 		host_warn(NULL, "%s", what);
-	fputs(host_usage, stderr);
+	fprintf(stderr, host_usage, host_own.hw_option);
 	return (-1);
 }
 
@@ -164,9 +164,9 @@ host_usage_error(const char *what)
 static int
 host_options(struct host *ho, int argc, char **argv)
 {
-	static const struct option options[] = {
+	const struct option options[] = {
 		{ "listen", required_argument, NULL, 'l' },
-		{ "hv-utils", required_argument, NULL, 'u' },
+		{ host_own.hw_option, required_argument, NULL, 'o' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "wait", required_argument, NULL, 'w' },
 		{ "timeout", required_argument, NULL, 't' },
@@ -180,13 +180,13 @@ host_options(struct host *ho, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'l':
-		case 'u':
+		case 'o':
 			if (ho->ho_path != NULL)
-				return (
-				    host_usage_error("give one of --listen "
-						     "and --hv-utils, once"));
+				return (host_usage_error(
+				    "give one path to the guest, once"));
 			ho->ho_path = optarg;
-			ho->ho_hvutils = c == 'u';
+			ho->ho_own = c == 'o';
+			ho->ho_hvutils = ho->ho_own && host_own.hw_hvutils;
 			break;
 		case 'j':
 			ho->ho_json = true;
@@ -205,7 +205,9 @@ host_options(struct host *ho, int argc, char **argv)
 				return (-1);
 			break;
 		case 'h':
-			fputs(host_usage, stdout);
+			printf(host_usage, host_own.hw_option);
+			fputs(host_help_begin, stdout);
+			fputs(host_own.hw_usage, stdout);
 			fputs(host_help, stdout);
 			return (1);
 		case 'V':
@@ -216,7 +218,7 @@ host_options(struct host *ho, int argc, char **argv)
 		}
 	}
 	if (ho->ho_path == NULL)
-		return (host_usage_error("give --listen or --hv-utils"));
+		return (host_usage_error("give a path to the guest"));
 	if (ho->ho_hvutils && ho->ho_nluns > 0)
 		return (host_usage_error("--lun: what --hv-utils stands in for "
 					 "carries no list of disks"));
@@ -241,8 +243,8 @@ main(int argc, char **argv)
 	error = host_signals(&ho);
 	if (error != 0)
 		host_warn(NULL, "signals: %s", strerror(error));
-	else if (ho.ho_hvutils)
-		error = host_hvutils_init(&ho);
+	else if (ho.ho_own)
+		error = host_own.hw_init(&ho);
 	else
 		error = host_ring_init(&ho);
 	if (error != 0) {

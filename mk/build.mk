@@ -42,9 +42,10 @@ CFLAGS_$(TOP)/core= -Wconversion
 core.a: $(CORE_OBJS)
 	rm -f $@ && $(AR) rcs $@ $(CORE_OBJS)
 
-# Each component adds to PROGS, UNIT_TESTS and E2E_PROGS, and gives the rules
+# Each component adds to PROGS (or PROGS_$(OS)), UNIT_TESTS and E2E_PROGS, and gives the rules
 # that link them.
 PROGS=
+PROGS_Linux=
 UNIT_TESTS=
 E2E_PROGS=
 include $(TOP)/common/sources.mk
@@ -63,7 +64,7 @@ include $(TOP)/tests/isoroot/sources.mk
 include $(TOP)/tests/e2e/sources.mk
 include $(TOP)/bench/sources.mk
 
-all: core.a $(PROGS)
+all: core.a $(PROGS) $(PROGS_$(OS))
 tests: all $(UNIT_TESTS) $(E2E_PROGS)
 	@echo $(UNIT_TESTS) >unit-tests
 unit-tests: $(UNIT_TESTS)

@@ -1,3 +1,3 @@
 # FreeBSD with the base system's tools and libraries.
-OS_CPPFLAGS=
+OS_CPPFLAGS= -I$(TOP)/sys/freebsd
 OS_SYSCONFDIR= /usr/local/etc
