@@ -8,10 +8,10 @@
  *
  * Whatever freeze did, thaw runs after it exactly once (and once more if it
  * fails): after the host's THAW, after a failure, when the driver is gone or
- * does not answer, at SIGTERM.  No device call is made here
- * and no message written while something may be frozen (ctl_dev.h, report.h),
- * so that a stopped driver or a frozen disk cannot keep the thaw command from
- * running.
+ * does not answer, at SIGTERM; and, after SIGKILL, by its successor
+ * (ctl_owed.h).  No device call is made here and no message written while
+ * something may be frozen (ctl_dev.h, report.h), so that a stopped driver or a
+ * frozen disk cannot keep the thaw command from running.
  */
 
 #include <sys/socket.h>
@@ -26,6 +26,7 @@
 
 #include "ctl.h"
 #include "ctl_dev.h"
+#include "ctl_owed.h"
 #include "ctl_run_args.h"
 #include "ctl_work.h"
 #include "os.h"
@@ -60,6 +61,7 @@ struct run {
 	unsigned rn_nqueued;
 
 	bool rn_owes;	/* freeze was begun, thaw has not ended */
+	int rn_record;	/* of that, for a successor; -1: there is none */
 	bool rn_held;	/* and freeze was answered with success */
 	bool rn_broken; /* and that was taken back */
 	char rn_broke[HV_VSS_REASON_MAX]; /* because of this */
@@ -152,6 +154,20 @@ begin_thaw(struct run *rn, const struct ctl_dev_event *cd, bool internal)
 	begin_work(rn);
 }
 
+/* Freeze begins, or thaw has ended. */
+static void
+set_owes(struct run *rn, bool owes)
+{
+	int error = ctl_owed_set(rn->rn_record, owes);
+
+	if (error != 0)
+		report(REPORT_WARNING,
+		    "the record in " CTL_OWED_DIR ": %s; who starts after an "
+		    "untimely end will not know whether to thaw",
+		    strerror(error));
+	rn->rn_owes = owes;
+}
+
 static void
 begin(struct run *rn, const struct ctl_dev_event *cd)
 {
@@ -170,7 +186,7 @@ begin(struct run *rn, const struct ctl_dev_event *cd)
 	rn->rn_internal = false;
 	rn->rn_superseded = false;
 	if (cd->cd_op == HV_VSS_FREEZE)
-		rn->rn_owes = true;
+		set_owes(rn, true);
 	begin_work(rn);
 }
 
@@ -236,7 +252,10 @@ thaw_done(struct run *rn, bool ok)
 		answer(rn, &rn->rn_cur, ok && !rn->rn_broken,
 		    ok ? rn->rn_broke : cw->cw_reason);
 	rn->rn_owes = rn->rn_held = rn->rn_broken = false;
-	if (!ok) {
+	if (ok) {
+		set_owes(rn, false);
+	} else {
+		/* The record stays: a successor tries again. */
 		report(REPORT_ERROR, "thaw FAILED: %s", cw->cw_reason);
 		rn->rn_status = 1;
 	}
@@ -507,6 +526,39 @@ set_up(struct run *rn, int argc, char **argv)
 	return (0);
 }
 
+/* Finds out whether a predecessor of that name was killed while at rest. */
+static void
+take_over(struct run *rn)
+{
+	char path[CTL_OWED_PATH];
+	const char *device = strcmp(rn->rn_device, VSS_DEV(APP_VSS_DEV_NAME)) ==
+		0 ?
+	    "" :
+	    rn->rn_device;
+	bool owed = false;
+	int error = ENAMETOOLONG;
+
+	rn->rn_record = -1;
+	if (ctl_owed_path(
+		path, CTL_OWED_DIR, rn->rn_hello.hh_name, device, sizeof(path)))
+		error = ctl_owed_open(path, &rn->rn_record, &owed);
+	if (error == EWOULDBLOCK)
+		report(REPORT_WARNING,
+		    "another hv_vssctl run has this name; give each its own "
+		    "(--name)");
+	else if (error != 0)
+		report(REPORT_WARNING,
+		    "%s: %s; if this is killed while at rest, nobody will thaw",
+		    path, strerror(error));
+	if (!owed)
+		return;
+	report(REPORT_NOTICE,
+	    "its predecessor was killed while at rest: thaw is run");
+	ctl_work_recover(&rn->rn_work);
+	rn->rn_owes = true;
+	begin_thaw(rn, &rn->rn_hold, true);
+}
+
 int
 ctl_run_main(int argc, char **argv)
 {
@@ -532,6 +584,7 @@ ctl_run_main(int argc, char **argv)
 		ctl_work_stop(&rn->rn_work);
 		return (1);
 	}
+	take_over(rn);
 	serve(rn);
 	report_release();
 	goodbye(rn);

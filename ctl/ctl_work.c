@@ -71,6 +71,20 @@ ctl_work_start(struct ctl_work *cw)
 	return (cw->cw_coprocess != NULL ? ctl_coproc_start(cw) : 0);
 }
 
+void
+ctl_work_recover(struct ctl_work *cw)
+{
+	struct ctl_hookdir *hd = cw->cw_hooks;
+	char why[HV_VSS_REASON_MAX];
+
+	if (hd == NULL)
+		return;
+	if (ctl_hookdir_scan(hd, why, sizeof(why)) != 0)
+		report(REPORT_ERROR, "%s", why);
+	for (unsigned i = 0; i < hd->hd_nhooks; i++)
+		hd->hd_hooks[i].hk_owes = true;
+}
+
 static bool
 is_thaw(const struct ctl_work *cw)
 {

@@ -89,6 +89,10 @@ const char *ctl_work_op_name(uint32_t op);
  * errno. */
 int ctl_work_start(struct ctl_work *cw);
 
+/* A freeze was somebody else's, who is no more: thaw is for all that is there.
+ */
+void ctl_work_recover(struct ctl_work *cw);
+
 /* Whether there is anything to do for an operation. */
 bool ctl_work_has(const struct ctl_work *cw, uint32_t op);
 

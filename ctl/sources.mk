@@ -1,7 +1,7 @@
 # Sources, objects and link rules of ctl/.
 
 CTL_SRCS= hv_vssctl.c ctl_check.c ctl_run.c ctl_run_args.c ctl_dev.c \
-	ctl_work.c ctl_coproc.c ctl_child.c ctl_lines.c ctl_hookdir.c \
+	ctl_work.c ctl_coproc.c ctl_child.c ctl_lines.c ctl_hookdir.c ctl_owed.c \
 	ctl_clock.c
 CTL_OBJS= $(CTL_SRCS:.c=.o)
 # Everything but main, for the unit tests.

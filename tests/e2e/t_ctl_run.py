@@ -116,6 +116,21 @@ def a_driver_that_is_stopped_does_not_keep_it_quiesced():
     host.process.kill()
 
 
+@case
+def killed_in_the_hold_means_that_its_successor_thaws():
+    guest = Guest()
+    host = guest.hold(2000)
+    guest.ctl.kill()
+    check(guest.did()[-1] == "freeze", guest.did())
+    guest.ctl = guest.start(guest.commands())
+    guest.until_did("thaw")
+    check(replies(host)[1]["thaw"] == "fail", "the hold was LOST")
+    guest.restart(guest.commands())
+    status, got = guest.ask("checkpoint=true")
+    check(status == 0, f"{status} {got}")
+    check(guest.did().count("thaw") == 2, f"thaw only once more: {guest.did()}")
+
+
 def co_process(guest, freeze="echo ok", thaw="echo ok", first=""):
     """Options for a co-process that notes each request."""
     return ["--coprocess",
@@ -248,7 +263,7 @@ def a_co_process_that_answers_twice_is_not_believed_again():
 
 
 @case
-def killed_in_the_hold_leaves_an_end_of_file_to_the_co_process():
+def killed_it_leaves_an_end_of_file_to_the_co_process():
     guest = Guest()
     guest.restart(co_process(guest))
     host = guest.hold(2000)
@@ -256,6 +271,8 @@ def killed_in_the_hold_leaves_an_end_of_file_to_the_co_process():
     guest.until_did("end")
     status, got = replies(host)
     check(got["thaw"] == "fail", f"{status} {got}")
+    guest.ctl = guest.start(co_process(guest))
+    guest.until_did("thaw")
 
 
 @case

@@ -336,6 +336,29 @@ def sigterm_within_a_hook_ends_it_and_thaws():
 
 
 @case
+def killed_in_the_hold_means_that_its_successor_thaws_all():
+    guest = Hooks("1", "2")
+    host = guest.hold(2000)
+    guest.ctl.kill()
+    guest.hook("3")
+    guest.ctl = guest.start(guest.options)
+    guest.did_in_all("1 freeze", "2 freeze", "3 thaw", "2 thaw", "1 thaw")
+    check(replies(host)[1]["thaw"] == "fail", "the hold was LOST")
+    guest.works()
+
+
+@case
+def a_driver_that_is_stopped_does_not_keep_hooks_quiesced():
+    guest = Hooks("1", "2")
+    host = guest.hold()
+    guest.machine.driver.signal(signal.SIGSTOP)
+    guest.until_did("1 thaw", seconds=30)
+    guest.machine.driver.signal(signal.SIGCONT)
+    guest.did_in_all("1 freeze", "2 freeze", "2 thaw", "1 thaw")
+    host.process.kill()
+
+
+@case
 def a_host_that_goes_silent_does_not_keep_hooks_quiesced():
     guest = Hooks("1", hold=1)
     host = guest.hold()
