@@ -298,7 +298,7 @@ class Process:
         if self in _processes:
             _processes.remove(self)
         if self.alive():
-            self.popen.send_signal(signal.SIGCONT)
+            # Also where it is stopped: it does not go on first.
             self.popen.kill()
             for s in scratch().values() if isolated() else ():
                 thaw(s.mount)
