@@ -9,6 +9,7 @@
 #define _CTL_H_
 
 #include <stdint.h>
+#include <stdio.h>
 
 #define CTL_NS_PER_MS 1000000ULL
 
@@ -22,7 +23,11 @@ struct ctl_cmd {
 int ctl_check_main(int argc, char **argv);
 int ctl_run_main(int argc, char **argv);
 
-/* Says how a command is used; gives the exit status for wrong usage. */
+/* How a command is used, or all (NULL). */
+void ctl_print_usage(FILE *fp, const char *name);
+
+/* Says how a command is used, wrongly; gives the exit status for wrong usage.
+ */
 int ctl_usage(const char *name);
 
 /* Milliseconds of a clock that never goes back. */

@@ -66,6 +66,7 @@ struct run {
 	bool rn_broken; /* and that was taken back */
 	char rn_broke[HV_VSS_REASON_MAX]; /* because of this */
 	struct ctl_dev_event rn_hold;	  /* which request that was */
+	uint64_t rn_rest_ms;		  /* since when */
 	uint64_t rn_ping_ms;		  /* when to ask, if held */
 	uint64_t rn_pong_ms;		  /* when the driver counts as hung */
 };
@@ -223,7 +224,8 @@ freeze_done(struct run *rn, bool ok)
 		rn->rn_held = true;
 		rn->rn_broken = false;
 		rn->rn_hold = rn->rn_cur;
-		rn->rn_ping_ms = ctl_now_ms() + PING_MS;
+		rn->rn_rest_ms = ctl_now_ms();
+		rn->rn_ping_ms = rn->rn_rest_ms + PING_MS;
 		rn->rn_pong_ms = 0;
 		report_hold();
 		answer(rn, &rn->rn_cur, true, "");
@@ -241,6 +243,7 @@ static void
 thaw_done(struct run *rn, bool ok)
 {
 	struct ctl_work *cw = &rn->rn_work;
+	uint64_t rest_ms;
 
 	if (!ok && rn->rn_tries < THAW_TRIES) {
 		report(REPORT_NOTICE, "%s; thaw is run again", cw->cw_reason);
@@ -251,12 +254,19 @@ thaw_done(struct run *rn, bool ok)
 	if (!rn->rn_internal)
 		answer(rn, &rn->rn_cur, ok && !rn->rn_broken,
 		    ok ? rn->rn_broke : cw->cw_reason);
+	rest_ms = ctl_now_ms() - rn->rn_rest_ms;
+	if (ok && rn->rn_held)
+		report(REPORT_NOTICE, "was at rest for %ju.%03u s",
+		    (uintmax_t)rest_ms / 1000, (unsigned)(rest_ms % 1000));
 	rn->rn_owes = rn->rn_held = rn->rn_broken = false;
 	if (ok) {
 		set_owes(rn, false);
 	} else {
 		/* The record stays: a successor tries again. */
-		report(REPORT_ERROR, "thaw FAILED: %s", cw->cw_reason);
+		report(REPORT_ERROR,
+		    "thaw FAILED: %s; it may be at rest still: see to it by "
+		    "hand",
+		    cw->cw_reason);
 		rn->rn_status = 1;
 	}
 	report_release();
@@ -348,8 +358,10 @@ device_event(struct run *rn, const struct ctl_dev_event *cd)
 {
 	switch (cd->cd_kind) {
 	case CTL_DEV_WAITING:
-		report(REPORT_NOTICE, "%s: %s; waiting for it", rn->rn_device,
-		    strerror(cd->cd_error));
+		report(REPORT_NOTICE, "%s: %s; waiting for it%s", rn->rn_device,
+		    strerror(cd->cd_error),
+		    cd->cd_error == ENOENT ? " (is hv_vss_driver running?)" :
+					     "");
 		break;
 	case CTL_DEV_FATAL:
 		report(REPORT_NOTICE,
@@ -508,8 +520,12 @@ set_up(struct run *rn, int argc, char **argv)
 		error = conf_load(&conf, &args.ra_conf, err, sizeof(err));
 	if (error > 0)
 		report(REPORT_ERROR, "run: %s", err);
-	if (error != 0)
+	if (error != 0) {
+		report(REPORT_ERROR,
+		    "run: `hv_vssctl run --help' lists the "
+		    "options");
 		return (-1);
+	}
 	rn->rn_hello = args.ra_hello;
 	rn->rn_device = args.ra_device;
 	rn->rn_timeout_ms = args.ra_timeout_ms;
@@ -563,12 +579,20 @@ int
 ctl_run_main(int argc, char **argv)
 {
 	static struct run run;
+	static char who[] = "hv_vssctl: run";
 	struct run *rn = &run;
 	int error;
 
+	if (argc == 2 &&
+	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		ctl_print_usage(stdout, "run");
+		ctl_run_help(stdout);
+		return (0);
+	}
+	argv[0] = who;
 	report_init("hv_vssctl", REPORT_NOTICE);
 	if (set_up(rn, argc, argv) != 0)
-		return (ctl_usage("run"));
+		return (1);
 	snprintf(rn->rn_prog, sizeof(rn->rn_prog), "hv_vssctl: %.31s",
 	    rn->rn_hello.hh_name);
 	report_init(rn->rn_prog, REPORT_NOTICE);

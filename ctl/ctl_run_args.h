@@ -24,10 +24,13 @@ struct ctl_run_args {
 };
 
 /*
- * Takes argv, with the command's name in argv[0].  0; EINVAL with one line in
- * err; or -1: getopt_long(3) has said it, or --help was asked for.
+ * Takes argv; argv[0] is what getopt_long(3) begins its messages with.  0, an
+ * errno with one line in err, or -1: it has been said.
  */
 int ctl_run_args(
     struct ctl_run_args *ra, int argc, char **argv, char *err, size_t errlen);
+
+/* Prints what the options are. */
+void ctl_run_help(FILE *fp);
 
 #endif /* _CTL_RUN_ARGS_H_ */

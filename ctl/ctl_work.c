@@ -51,7 +51,7 @@ look_at_hooks(struct ctl_work *cw)
 	size_t len = 0;
 
 	if (ctl_hookdir_scan(hd, why, sizeof(why)) != 0) {
-		report(REPORT_ERROR, "%s; backups are refused until then", why);
+		report(REPORT_ERROR, "%s; backups are refused until it is mended", why);
 		return;
 	}
 	for (unsigned i = 0; i < hd->hd_nhooks && len < sizeof(text); i++)

@@ -14,8 +14,9 @@
 static const struct ctl_cmd commands[] = {
 	{ "check", "[--json] [-c CONF] [--set KEY=VALUE]...", ctl_check_main },
 	{ "run",
-	    "[--name NAME] [--level N] [--device PATH] [--timeout SECONDS]\n"
-	    "           [--check CMD] [--prepare CMD] --freeze CMD --thaw CMD\n"
+	    "[--name NAME] [--level N] [--device PATH]\n"
+	    "           [--timeout SECONDS] [--check CMD] [--prepare CMD]\n"
+	    "           --freeze CMD --thaw CMD\n"
 	    "       hv_vssctl run [--name NAME] [--level N] [--device PATH]\n"
 	    "           [--timeout SECONDS] --coprocess CMD\n"
 	    "       hv_vssctl run [--name NAME] [--level N] [--device PATH]\n"
@@ -25,18 +26,24 @@ static const struct ctl_cmd commands[] = {
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-int
-ctl_usage(const char *name)
+void
+ctl_print_usage(FILE *fp, const char *name)
 {
 	const char *head = "usage:";
 
 	for (size_t i = 0; i < NCOMMANDS; i++) {
 		if (name != NULL && strcmp(name, commands[i].cc_name) != 0)
 			continue;
-		fprintf(stderr, "%s hv_vssctl %s %s\n", head,
-		    commands[i].cc_name, commands[i].cc_usage);
+		fprintf(fp, "%s hv_vssctl %s %s\n", head, commands[i].cc_name,
+		    commands[i].cc_usage);
 		head = "      ";
 	}
+}
+
+int
+ctl_usage(const char *name)
+{
+	ctl_print_usage(stderr, name);
 	return (1);
 }
 
@@ -55,7 +62,7 @@ main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0 ||
 	    strcmp(argv[1], "help") == 0) {
-		ctl_usage(NULL);
+		ctl_print_usage(stdout, NULL);
 		return (0);
 	}
 	fprintf(stderr, "hv_vssctl: %s: no such command\n", argv[1]);
