@@ -36,8 +36,8 @@ vss_engine_conf_default(struct vss_engine_conf *ec)
 	ec->ec_max_per_uid = 16;
 }
 
-static bool
-conf_is_sane(const struct vss_engine_conf *ec)
+bool
+vss_engine_conf_sane(const struct vss_engine_conf *ec)
 {
 	const uint64_t limits[] = { ec->ec_check_ns, ec->ec_freeze_ns,
 		ec->ec_prepare_ns, ec->ec_quiesce_ns, ec->ec_fs_ns,
@@ -60,7 +60,7 @@ int
 vss_engine_init(struct vss_engine *e, const struct vss_engine_conf *conf,
     struct vss_engine_client *clients, struct vss_trace *trace)
 {
-	if (!conf_is_sane(conf))
+	if (!vss_engine_conf_sane(conf))
 		return (EINVAL);
 	/* Not the request buffers: pages that are not used are not touched. */
 	vss_request_drop_all(&e->e_requests);

@@ -49,13 +49,15 @@ struct vss_engine_conf {
 
 /* The defaults: 10, 120, 100, 10, 10, 60, 10, 5, 1 s; 64 and 16. */
 void vss_engine_conf_default(struct vss_engine_conf *ec);
+/* Whether no limit is 0, over 900 s, or longer than the one it is part of. */
+bool vss_engine_conf_sane(const struct vss_engine_conf *ec);
 
 struct vss_engine;
 
 /*
  * Starts in idle.  clients is storage for ec_max_clients + 1 clients, zeroed;
- * it, *conf and *trace stay the engine's until the end.  Returns EINVAL when a
- * limit is 0, over 900 s, or longer than the one it is part of.
+ * it, *conf and *trace stay the engine's until the end; *conf may change while
+ * no deadline runs.  Returns EINVAL when *conf is not sane.
  */
 int vss_engine_init(struct vss_engine *e, const struct vss_engine_conf *conf,
     struct vss_engine_client *clients, struct vss_trace *trace);

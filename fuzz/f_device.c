@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <dev/hyperv/hv_vss_ext.h>
 #include <linux/fuse.h>
 #include <stdio.h>
 #include <unistd.h>

@@ -33,8 +33,8 @@ fuzz_link.t: f_link.o emulink.a core.a common.a
 fuzz_utils.t: f_utils.o drv_link.o drv_emu.o drv_ring.o drv_uio.o drv_bus.o emulink.a core.a common.a
 	$(FUZZ_LINK) -o $@ f_utils.o drv_link.o drv_emu.o drv_ring.o drv_uio.o drv_bus.o emulink.a core.a \
 	    common.a $(FUZZ_MAIN)
-fuzz_device.t: f_device.o drv_log.o core.a common.a
-	$(FUZZ_LINK) -o $@ f_device.o drv_log.o common.a core.a common.a \
+fuzz_device.t: f_device.o dev_calls.o drv_log.o core.a common.a
+	$(FUZZ_LINK) -o $@ f_device.o dev_calls.o drv_log.o common.a core.a common.a \
 	    $(FUZZ_MAIN) -lfuse3
 fuzz_engine.t: f_engine.o core.a common.a
 	$(FUZZ_LINK) -o $@ f_engine.o core.a common.a $(FUZZ_MAIN)

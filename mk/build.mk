@@ -15,13 +15,13 @@ WERROR=
 # Where hv_vss.conf is.
 SYSCONFDIR= $(OS_SYSCONFDIR)
 CPPFLAGS_ALL= $(OS_CPPFLAGS) -DHV_SYSCONFDIR='"$(SYSCONFDIR)"' -I$(TOP)/include -I$(TOP)/core -I$(TOP)/common \
-	-I$(TOP)/emu -I$(TOP)/daemon -I$(TOP)/freezer -I$(TOP)/driver/linux \
+	-I$(TOP)/emu -I$(TOP)/daemon -I$(TOP)/freezer -I$(TOP)/driver -I$(TOP)/driver/linux \
 	-I$(TOP)/ctl -I$(TOP)/lib
 CFLAGS_ALL= -std=c11 -MMD -MP $(WARN) $(WERROR) $(VARIANT_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL= $(VARIANT_LDFLAGS) $(LDFLAGS)
 
-VPATH= $(TOP)/core:$(TOP)/common:$(TOP)/emu:$(TOP)/daemon:$(TOP)/freezer:$(TOP)/driver/linux:$(TOP)/ctl:$(TOP)/lib:$(TOP)/tests/unit:$(TOP)/tests/sim:$(TOP)/tests/model:$(TOP)/tests/isoroot:$(TOP)/tests/e2e:$(TOP)/fuzz:$(TOP)/bench
-.PATH: $(TOP)/core $(TOP)/common $(TOP)/emu $(TOP)/daemon $(TOP)/freezer $(TOP)/driver/linux $(TOP)/ctl $(TOP)/lib $(TOP)/tests/unit $(TOP)/tests/sim $(TOP)/tests/model $(TOP)/tests/isoroot $(TOP)/tests/e2e $(TOP)/fuzz $(TOP)/bench
+VPATH= $(TOP)/core:$(TOP)/common:$(TOP)/emu:$(TOP)/daemon:$(TOP)/freezer:$(TOP)/driver:$(TOP)/driver/linux:$(TOP)/ctl:$(TOP)/lib:$(TOP)/tests/unit:$(TOP)/tests/sim:$(TOP)/tests/model:$(TOP)/tests/isoroot:$(TOP)/tests/e2e:$(TOP)/fuzz:$(TOP)/bench
+.PATH: $(TOP)/core $(TOP)/common $(TOP)/emu $(TOP)/daemon $(TOP)/freezer $(TOP)/driver $(TOP)/driver/linux $(TOP)/ctl $(TOP)/lib $(TOP)/tests/unit $(TOP)/tests/sim $(TOP)/tests/model $(TOP)/tests/isoroot $(TOP)/tests/e2e $(TOP)/fuzz $(TOP)/bench
 
 .SUFFIXES:
 .SUFFIXES: .c .o .t

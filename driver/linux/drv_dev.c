@@ -10,49 +10,22 @@
 
 #include "drv_dev.h"
 
-#include <dev/hyperv/hv_vss_ext.h>
+#include <dev/hyperv/hv_snapshot.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "dev_calls.h"
 
 /* What the kernel may take to greet. */
 #define DEV_GREET_MS 5000
 
 /* So many requests of one device, then the host and the timers have a turn. */
 #define DEV_TURN 64
-
-_Static_assert(sizeof(struct hv_vss_opt_msg) == 64, "hv_vss_opt_msg size");
-_Static_assert(
-    offsetof(struct hv_vss_opt_msg, status) == 4, "hv_vss_opt_msg.status");
-_Static_assert(
-    offsetof(struct hv_vss_opt_msg, msgid) == 8, "hv_vss_opt_msg.msgid");
-_Static_assert(
-    offsetof(struct hv_vss_opt_msg, reserved) == 16, "hv_vss_opt_msg.reserved");
-_Static_assert(sizeof(struct hv_vss_hello) == 64, "hv_vss_hello size");
-_Static_assert(sizeof(struct hv_vss_reason) == 256, "hv_vss_reason size");
-_Static_assert(sizeof(struct hv_vss_time_left) == 64, "hv_vss_time_left size");
-_Static_assert(sizeof(struct hv_vss_lun) == VSS_WIRE_LUN_LEN &&
-	HV_VSS_LUNS_MAX == VSS_WIRE_LUN_MAX,
-    "the host's list is the device's");
-_Static_assert(sizeof(struct hv_vss_luns) == 6256, "hv_vss_luns size");
-_Static_assert(HV_VSS_LUNS_LIST == (int)VSS_WIRE_MESSAGE2 &&
-	HV_VSS_LUNS_SHADOW == (int)VSS_WIRE_MESSAGE2EX &&
-	HV_VSS_LUNS_NONE == (int)VSS_WIRE_SHORT,
-    "the host's forms are the device's");
-_Static_assert((int)VSS_ENGINE_CHECK == (int)HV_VSS_CHECK &&
-	(int)VSS_ENGINE_FREEZE == (int)HV_VSS_FREEZE &&
-	(int)VSS_ENGINE_THAW == (int)HV_VSS_THAW &&
-	(int)VSS_ENGINE_PREPARE == HV_VSS_PREPARE,
-    "the engine's operations are the device's");
-_Static_assert(VSS_ENGINE_NAME_MAX == HV_VSS_NAME_MAX &&
-	VSS_ENGINE_REASON_MAX == HV_VSS_REASON_MAX &&
-	VSS_ENGINE_LEVEL_MAX == HV_VSS_LEVEL_MAX,
-    "the engine's sizes are the device's");
 
 static struct dev *
 dev_of(fuse_req_t req)
@@ -158,142 +131,36 @@ dev_call_release(fuse_req_t req, struct fuse_file_info *fi)
 	fuse_reply_err(req, 0);
 }
 
-static void
-dev_read(fuse_req_t req, struct dev_ctx *dc, uint32_t slot)
-{
-	struct vss_engine_msg em;
-	struct hv_vss_opt_msg msg;
-
-	vss_engine_read(dc->dc_engine, slot, dc->dc_now(), &em);
-	memset(&msg, 0, sizeof(msg));
-	msg.opt = em.em_op;
-	msg.status = em.em_status;
-	msg.msgid = em.em_id;
-	fuse_reply_ioctl(req, 0, &msg, sizeof(msg));
-}
-
-static int
-dev_write(struct dev_ctx *dc, uint32_t slot, const void *in)
-{
-	struct vss_engine_msg em;
-	struct hv_vss_opt_msg msg;
-
-	memcpy(&msg, in, sizeof(msg));
-	em.em_op = msg.opt;
-	em.em_status = msg.status;
-	em.em_id = msg.msgid;
-	return (vss_engine_write(dc->dc_engine, slot, dc->dc_now(), &em));
-}
-
-static int
-dev_hello(struct dev_ctx *dc, uint32_t slot, const void *in)
-{
-	static const uint8_t
-	    zero[sizeof(((struct hv_vss_hello *)NULL)->hh_reserved)];
-	struct hv_vss_hello hh;
-
-	memcpy(&hh, in, sizeof(hh));
-	if (memchr(hh.hh_name, '\0', sizeof(hh.hh_name)) == NULL ||
-	    (hh.hh_flags & ~(uint32_t)HV_VSS_WANT_PREPARE) != 0 ||
-	    memcmp(hh.hh_reserved, zero, sizeof(zero)) != 0)
-		return (EINVAL);
-	return (vss_engine_hello(dc->dc_engine, slot, hh.hh_name, hh.hh_level,
-	    (hh.hh_flags & HV_VSS_WANT_PREPARE) != 0));
-}
-
-static int
-dev_reason(struct dev_ctx *dc, uint32_t slot, const void *in)
-{
-	struct hv_vss_reason hr;
-
-	memcpy(&hr, in, sizeof(hr));
-	if (memchr(hr.hr_text, '\0', sizeof(hr.hr_text)) == NULL)
-		return (EINVAL);
-	vss_engine_reason(dc->dc_engine, slot, hr.hr_text);
-	return (0);
-}
-
-static void
-dev_time_left(fuse_req_t req, const struct dev_ctx *dc)
-{
-	struct hv_vss_time_left ht;
-
-	memset(&ht, 0, sizeof(ht));
-	ht.ht_left_ms = vss_engine_time_left(dc->dc_engine, dc->dc_now()) /
-	    VSS_NS_PER_MS;
-	ht.ht_hold_ms = dc->dc_conf->cf_limit_ms[CONF_HOLD];
-	fuse_reply_ioctl(req, 0, &ht, sizeof(ht));
-}
-
-static void
-dev_luns(fuse_req_t req, const struct dev_ctx *dc)
-{
-	struct vss_wire_request wr;
-	struct hv_vss_luns hs;
-	const uint8_t *luns;
-
-	memset(&hs, 0, sizeof(hs));
-	if (vss_engine_luns(dc->dc_engine, &wr, &luns)) {
-		hs.hs_form = wr.wr_form;
-		hs.hs_backup_type = wr.wr_backup_type;
-		hs.hs_flags = wr.wr_lun_flags;
-		hs.hs_count = wr.wr_nluns;
-		memcpy(hs.hs_luns, luns, wr.wr_nluns * sizeof(hs.hs_luns[0]));
-	}
-	fuse_reply_ioctl(req, 0, &hs, sizeof(hs));
-}
-
-/* Those that take a structure; the length is that of the command's number. */
-static int
-dev_take(struct dev_ctx *dc, uint32_t slot, unsigned int cmd, const void *in,
-    size_t in_len)
-{
-	if (in_len != _IOC_SIZE(cmd))
-		return (ENOTTY);
-	switch (cmd) {
-	case IOCHVVSSWRITE:
-		return (dev_write(dc, slot, in));
-	case IOCHVVSSHELLO:
-		return (dev_hello(dc, slot, in));
-	case IOCHVVSSREASON:
-		return (dev_reason(dc, slot, in));
-	default:
-		return (ENOTTY);
-	}
-}
-
+/*
+ * The structure of an ioctl has the length that its number says; libfuse hands
+ * over what the kernel copied in.
+ */
 void
 dev_call_ioctl(fuse_req_t req, unsigned int cmd, struct fuse_file_info *fi,
     const void *in, size_t in_len)
 {
 	struct dev *dv = dev_of(req);
 	struct dev_ctx *dc = dv->dv_ctx;
+	uint64_t arg[DEV_CALLS_MAX / sizeof(uint64_t)];
 	uint32_t slot;
-	int error = 0;
+	size_t len = _IOC_SIZE(cmd);
+	int error = ENOTTY;
 
 	if (!dev_slot(dv, fi, &slot)) {
 		fuse_reply_err(req, EBADF);
 		return;
 	}
-	switch (cmd) {
-	case IOCHVVSSREAD:
-		dev_read(req, dc, slot);
-		return;
-	case IOCHVVSSTIMELEFT:
-		dev_time_left(req, dc);
-		return;
-	case IOCHVVSSLUNS:
-		dev_luns(req, dc);
-		return;
-	case FIONBIO:
-	case FIOASYNC:
-		break;
-	default:
-		error = dev_take(dc, slot, cmd, in, in_len);
-		break;
+	if (len <= sizeof(arg) &&
+	    in_len == ((_IOC_DIR(cmd) & _IOC_WRITE) != 0 ? len : 0)) {
+		if (in_len != 0)
+			memcpy(arg, in, in_len);
+		error = dev_calls_ioctl(
+		    dc->dc_engine, slot, dc->dc_now(), cmd, arg);
 	}
 	if (error != 0)
 		fuse_reply_err(req, error);
+	else if ((_IOC_DIR(cmd) & _IOC_READ) != 0)
+		fuse_reply_ioctl(req, 0, arg, len);
 	else
 		fuse_reply_ioctl(req, 0, NULL, 0);
 }
