@@ -99,6 +99,9 @@ bench: ## as root: side-by-side figures (CASE="4fs nested/..." only those)
 	@$(RUN) $(VARIANT) bench
 	@/usr/bin/python3 bench/run --variant $(VARIANT) $(CASE)
 
+kmod: ## on FreeBSD: the kernel module
+	@$(MAKE) -C sys/freebsd
+
 install: all ## install into $(DESTDIR)$(PREFIX)
 	@sh mk/install.sh "$(DESTDIR)" "$(PREFIX)" $(VARIANT)
 
@@ -119,4 +122,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 12
 
 .PHONY: all check unit e2e matrix soak asan tsan sim model fuzz fuzz-cov cov \
-	mutants lint format demo bench install deb dist clean help
+	mutants lint format demo bench kmod install deb dist clean help

@@ -20,8 +20,8 @@ CPPFLAGS_ALL= $(OS_CPPFLAGS) -DHV_SYSCONFDIR='"$(SYSCONFDIR)"' -I$(TOP)/include 
 CFLAGS_ALL= -std=c11 -MMD -MP $(WARN) $(WERROR) $(VARIANT_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL= $(VARIANT_LDFLAGS) $(LDFLAGS)
 
-VPATH= $(TOP)/core:$(TOP)/common:$(TOP)/emu:$(TOP)/daemon:$(TOP)/freezer:$(TOP)/driver:$(TOP)/driver/linux:$(TOP)/ctl:$(TOP)/lib:$(TOP)/tests/unit:$(TOP)/tests/sim:$(TOP)/tests/model:$(TOP)/tests/isoroot:$(TOP)/tests/e2e:$(TOP)/fuzz:$(TOP)/bench
-.PATH: $(TOP)/core $(TOP)/common $(TOP)/emu $(TOP)/daemon $(TOP)/freezer $(TOP)/driver $(TOP)/driver/linux $(TOP)/ctl $(TOP)/lib $(TOP)/tests/unit $(TOP)/tests/sim $(TOP)/tests/model $(TOP)/tests/isoroot $(TOP)/tests/e2e $(TOP)/fuzz $(TOP)/bench
+VPATH= $(TOP)/core:$(TOP)/common:$(TOP)/emu:$(TOP)/daemon:$(TOP)/freezer:$(TOP)/driver:$(TOP)/driver/linux:$(TOP)/ctl:$(TOP)/lib:$(TOP)/tests/unit:$(TOP)/tests/sim:$(TOP)/tests/model:$(TOP)/tests/isoroot:$(TOP)/tests/e2e:$(TOP)/tests/kpi:$(TOP)/sys/freebsd:$(TOP)/fuzz:$(TOP)/bench
+.PATH: $(TOP)/core $(TOP)/common $(TOP)/emu $(TOP)/daemon $(TOP)/freezer $(TOP)/driver $(TOP)/driver/linux $(TOP)/ctl $(TOP)/lib $(TOP)/tests/unit $(TOP)/tests/sim $(TOP)/tests/model $(TOP)/tests/isoroot $(TOP)/tests/e2e $(TOP)/tests/kpi $(TOP)/sys/freebsd $(TOP)/fuzz $(TOP)/bench
 
 .SUFFIXES:
 .SUFFIXES: .c .o .t
@@ -59,6 +59,7 @@ include $(TOP)/tests/unit/sources.mk
 include $(TOP)/tests/freebsd/sources.mk
 include $(TOP)/tests/sim/sources.mk
 include $(TOP)/tests/model/sources.mk
+include $(TOP)/tests/kpi/sources.mk
 include $(TOP)/fuzz/sources.mk
 include $(TOP)/tests/isoroot/sources.mk
 include $(TOP)/tests/e2e/sources.mk
