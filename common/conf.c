@@ -101,7 +101,17 @@ static const struct conf_key conf_keys[] = {
 	{ "guard", conf_take_path, CONF_AT(cf_guard),
 	    CONF_PATH ", or nothing", "none" },
 	{ "hook_timeout", conf_take_hook_timeout, 0, CONF_SECONDS, "10" },
-	{ "hook.", conf_take_hook, 0, CONF_SECONDS, "hook_timeout" }
+	{ "hook.", conf_take_hook, 0, CONF_SECONDS, "hook_timeout" },
+	{ "status_mode", conf_take_mode, CONF_AT(cf_status), CONF_MODE,
+	    "0660" },
+	{ "status_owner", conf_take_owner, CONF_AT(cf_status), CONF_USER,
+	    "root" },
+	{ "status_group", conf_take_group, CONF_AT(cf_status), CONF_GROUP,
+	    "root" },
+	{ "state_dir", conf_take_path, CONF_AT(cf_state_dir), CONF_PATH,
+	    "/var/lib/hv_vss" },
+	{ "prometheus", conf_take_path, CONF_AT(cf_prometheus), CONF_PATH,
+	    "none" }
 };
 /* clang-format on */
 _Static_assert(VSS_NELEM(conf_keys) <= CONF_KEYS_MAX, "cf_given is too small");
@@ -314,7 +324,7 @@ conf_take_threads(struct conf *cf, const struct conf_key *ck, const char *value)
 static struct conf_node *
 conf_node(struct conf *cf, const struct conf_key *ck)
 {
-	return (ck->ck_field == CONF_AT(cf_fs) ? &cf->cf_fs : &cf->cf_app);
+	return ((struct conf_node *)(void *)((char *)cf + ck->ck_field));
 }
 
 static bool
@@ -439,7 +449,9 @@ conf_default(struct conf *cf)
 	cf->cf_max_clients_per_uid = 16;
 	cf->cf_fs.cn_mode = 0600;
 	cf->cf_app.cn_mode = 0660;
+	cf->cf_status.cn_mode = 0660;
 	cf->cf_run_dir = "/run/hv_vss";
+	cf->cf_state_dir = "/var/lib/hv_vss";
 	cf->cf_threads = CONF_THREADS_MAX;
 	cf->cf_hook_ms = 10000;
 }

@@ -92,11 +92,12 @@ struct conf {
 	bool cf_besteffort;	/* apps=besteffort */
 	struct conf_node cf_fs; /* the file-system device */
 	struct conf_node cf_app;
-	const char *cf_trace; /* NULL: no trace file */
-	bool cf_strict;	      /* policy=strict */
-	bool cf_empty;	      /* empty=allow: a plan may have nothing in it */
-	bool cf_lun_aware;    /* lun_aware=on */
-	bool cf_no_rcu;	      /* rcu_expedited=never */
+	struct conf_node cf_status; /* the driver's status socket */
+	const char *cf_trace;	    /* NULL: no trace file */
+	bool cf_strict;		    /* policy=strict */
+	bool cf_empty;	   /* empty=allow: a plan may have nothing in it */
+	bool cf_lun_aware; /* lun_aware=on */
+	bool cf_no_rcu;	   /* rcu_expedited=never */
 	enum conf_namespaces cf_namespaces;
 	const char *cf_exclude[CONF_EXCLUDE_MAX];
 	unsigned cf_nexclude;
@@ -105,8 +106,10 @@ struct conf {
 	uint32_t cf_threads;	/* of the freezer */
 	const char *cf_freezer; /* NULL: where it is installed */
 	const char *cf_run_dir;
-	const char *cf_guard; /* NULL: the daemon starts its own */
-	uint32_t cf_hook_ms;  /* hook_timeout */
+	const char *cf_state_dir;  /* of the history */
+	const char *cf_prometheus; /* a file; NULL: none */
+	const char *cf_guard;	   /* NULL: the daemon starts its own */
+	uint32_t cf_hook_ms;	   /* hook_timeout */
 	struct conf_hook cf_hooks[CONF_HOOKS_MAX];
 	unsigned cf_nhooks;
 	/* Where settings come from, for messages and for what is doubled. */

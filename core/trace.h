@@ -32,7 +32,8 @@
 	X(SILENT, "silent")	  /* no answer within the limit; operation */  \
 	X(STALE, "stale")     /* client no longer waited for: 1, again: 0 */   \
 	X(LOST, "lost")	      /* LOST set: 1, cleared: 0; cause */             \
-	X(CHANNEL, "channel") /* channel: 1 open, 0 lost */
+	X(CHANNEL, "channel") /* channel: 1 open, 0 lost */                    \
+	X(LOCAL, "local")     /* requests are this machine's: 1, no more: 0 */
 
 /* The operation of REQUEST and REPLY where it is NEGOTIATE. */
 #define VSS_TRACE_NEGOTIATE 0x100

@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#include "json.h"
+
 #define ERR_LEN 512
 
 static int
@@ -120,36 +122,16 @@ print_plan(FILE *out, const struct plan *pn)
 	print_verdict(out, pn);
 }
 
-/* How many bytes at s are one character of UTF-8; 0: they are none. */
-static int
-utf8(const unsigned char *s)
-{
-	int n = s[0] < 0x80 ? 1 :
-	    s[0] < 0xc2	    ? 0 :
-	    s[0] < 0xe0	    ? 2 :
-	    s[0] < 0xf0	    ? 3 :
-	    s[0] < 0xf5	    ? 4 :
-			      0;
-
-	for (int i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return (0);
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return (0);
-	return (n);
-}
-
 /* Names of mounts may be any bytes. */
 static void
-json_string(FILE *out, const char *value)
+print_json_string(FILE *out, const char *value)
 {
 	const unsigned char *s = (const unsigned char *)value;
-	int n;
+	size_t n;
 
 	(void)fputc('"', out);
 	for (; *s != '\0'; s += n == 0 ? 1 : n) {
-		n = utf8(s);
+		n = json_utf8((const char *)s);
 		if (n == 0)
 			(void)fputs("\\ufffd", out);
 		else if (*s < ' ' || *s == 127)
@@ -157,46 +139,46 @@ json_string(FILE *out, const char *value)
 		else if (*s == '"' || *s == '\\')
 			(void)fprintf(out, "\\%c", *s);
 		else
-			(void)fwrite(s, 1, (size_t)n, out);
+			(void)fwrite(s, 1, n, out);
 	}
 	(void)fputc('"', out);
 }
 
 static void
-json_text(FILE *out, const char *key, const char *value)
+print_json_text(FILE *out, const char *key, const char *value)
 {
 	(void)fprintf(out, "\"%s\":", key);
 	if (value == NULL)
 		(void)fputs("null", out);
 	else
-		json_string(out, value);
+		print_json_string(out, value);
 }
 
 static void
-json_line(FILE *out, const struct plan_line *pl)
+print_json_line(FILE *out, const struct plan_line *pl)
 {
 	const char *sep = "";
 
 	(void)fputc('{', out);
-	json_text(out, "action", plan_action_name(pl->pl_action));
+	print_json_text(out, "action", plan_action_name(pl->pl_action));
 	if (pl->pl_action == PLAN_FREEZE)
 		(void)fprintf(out, ",\"step\":%u", pl->pl_level + 1);
 	(void)fputc(',', out);
-	json_text(out, "mount", pl->pl_point);
+	print_json_text(out, "mount", pl->pl_point);
 	(void)fputc(',', out);
-	json_text(out, "type", pl->pl_type);
+	print_json_text(out, "type", pl->pl_type);
 	(void)fputc(',', out);
-	json_text(out, "device", pl->pl_device);
+	print_json_text(out, "device", pl->pl_device);
 	(void)fprintf(
 	    out, ",\"major\":%u,\"minor\":%u,", pl->pl_major, pl->pl_minor);
-	json_text(out, "reason", pl->pl_reason);
+	print_json_text(out, "reason", pl->pl_reason);
 	if (pl->pl_action == PLAN_VETO) {
 		(void)fputs(",\"remedies\":[", out);
 		for (int i = 0; i < PLAN_NREMEDIES; i++) {
 			if (pl->pl_remedy[i] == NULL)
 				continue;
 			(void)fputs(sep, out);
-			json_string(out, pl->pl_remedy[i]);
+			print_json_string(out, pl->pl_remedy[i]);
 			sep = ",";
 		}
 		(void)fputc(']', out);
@@ -206,18 +188,18 @@ json_line(FILE *out, const struct plan_line *pl)
 
 /* One object; refused is NULL if a backup would work. */
 static void
-json_plan(FILE *out, const struct plan *pn, const char *refused)
+print_json_plan(FILE *out, const struct plan *pn, const char *refused)
 {
 	(void)fprintf(
 	    out, "{\"works\":%s,", refused == NULL ? "true" : "false");
-	json_text(out, "refused", refused);
+	print_json_text(out, "refused", refused);
 	for (int i = 0; i < PLAN_NACTIONS; i++)
 		(void)fprintf(out, ",\"%s\":%zu",
 		    plan_action_name((enum plan_action)i), pn->pn_count[i]);
 	(void)fprintf(out, ",\"steps\":%u,\"mounts\":[", pn->pn_nlevels);
 	for (size_t i = 0; i < pn->pn_nlines; i++) {
 		(void)fputs(i == 0 ? "\n" : ",\n", out);
-		json_line(out, &pn->pn_lines[i]);
+		print_json_line(out, &pn->pn_lines[i]);
 	}
 	(void)fputs("]}\n", out);
 }
@@ -233,11 +215,11 @@ check_print(
 	if (plan_make(&pn, pp, text, sizeof(text)) != 0) {
 		(void)fprintf(err, "check: %s\n", text);
 		if (form == CHECK_JSON)
-			json_plan(out, &pn, text);
+			print_json_plan(out, &pn, text);
 		return (1);
 	}
 	if (form == CHECK_JSON)
-		json_plan(out, &pn, pn.pn_veto);
+		print_json_plan(out, &pn, pn.pn_veto);
 	else
 		print_plan(out, &pn);
 	status = pn.pn_veto == NULL ? 0 : 1;

@@ -6,6 +6,7 @@ UNIT_LIBS= $(PLAN_LIBS)
 UNIT_TESTS+=
 UNIT_TESTS+= t_plan.t t_check.t t_fs_types.t t_fs_table.t
 UNIT_TESTS+= t_conf.t t_conf_file.t t_report.t t_guid.t
+UNIT_TESTS+= t_json.t t_ckpt_digest.t
 UNIT_TESTS+= t_notify.t t_fdwait.t
 UNIT_TESTS_Linux= t_confine.t
 UNIT_TESTS+= $(UNIT_TESTS_$(OS))
