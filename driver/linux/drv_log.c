@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "report.h"
@@ -19,95 +20,24 @@
 #define LOG_BATCH 16384 /* bytes written at once */
 #define LOG_LINE  512	/* the longest line of the trace file */
 
-/* What the administrator can do about a failure. */
-static const char *const log_remedies[VSS_ENGINE_NCAUSES] = {
-	[VSS_ENGINE_CAUSE_NO_DAEMON] = "start hv_vss_daemon",
-	[VSS_ENGINE_CAUSE_SILENT] = "see that it runs and is not stopped; its "
-				    "limit is a setting, and so is "
-				    "apps=besteffort",
-	[VSS_ENGINE_CAUSE_HOLD_EXPIRED] = "the host's snapshot takes longer "
-					  "than the setting hold",
-	[VSS_ENGINE_CAUSE_LIMIT] = "the setting of that name is the limit",
-	[VSS_ENGINE_CAUSE_STUCK_UNDO] = "see what hv_vss_daemon says of the "
-					"file system that does not thaw",
-};
-
-static const char *
-log_client_op(uint32_t op)
-{
-	switch (op) {
-	case VSS_ENGINE_CHECK:
-		return ("check");
-	case VSS_ENGINE_FREEZE:
-		return ("freeze");
-	case VSS_ENGINE_THAW:
-		return ("thaw");
-	case VSS_ENGINE_PREPARE:
-		return ("prepare");
-	default:
-		return ("none");
-	}
-}
-
-/* Why, who, in whose words, and what to do; into text of REPORT_LINE_MAX. */
+/* The one line about a checkpoint with which all is well. */
 static void
-log_reason(const struct vss_engine_reason *er, char *text)
-{
-	const char *remedy = NULL;
-	char who[128] = "";
-
-	if ((unsigned)er->er_cause < VSS_ENGINE_NCAUSES)
-		remedy = log_remedies[er->er_cause];
-	if (er->er_client != 0)
-		snprintf(who, sizeof(who),
-		    "%s %s (pid %" PRIu64 "), asked to %s, ",
-		    er->er_kind == VSS_ENGINE_FS ? "the freeze daemon" :
-						   "application",
-		    er->er_name[0] != '\0' ? er->er_name : "without a name",
-		    er->er_pid, log_client_op(er->er_op));
-	snprintf(text, REPORT_LINE_MAX, "%s%s%s%s%s%s%s", who,
-	    vss_engine_cause_text(er->er_cause),
-	    er->er_text[0] != '\0' ? ": \"" : "", er->er_text,
-	    er->er_text[0] != '\0' ? "\"" : "", remedy != NULL ? "; " : "",
-	    remedy != NULL ? remedy : "");
-}
-
-static const char *
-log_consistency(const struct log *lg)
-{
-	return (lg->lg_napps > 0 && lg->lg_nstale == 0 ?
-		"application consistent" :
-		"file-system consistent only");
-}
-
-static void
-log_success(struct log *lg, const struct vss_engine_reply *ey, const char *op,
-    double ms)
+log_checkpoint(const struct ckpt *ck)
 {
 	char stale[64] = "";
 
-	switch (ey->ey_op) {
-	case VSS_WIRE_FREEZE:
-		lg->lg_napps = ey->ey_napps;
-		lg->lg_nstale = ey->ey_nstale;
-		/* FALLTHROUGH */
-	case VSS_WIRE_THAW:
-		if (lg->lg_nstale > 0)
-			snprintf(stale, sizeof(stale),
-			    ", %u not waited for (silent before)",
-			    lg->lg_nstale);
-		report(REPORT_NOTICE,
-		    "%s: ok in %.1f ms; %u application%s%s; %s", op, ms,
-		    lg->lg_napps, lg->lg_napps == 1 ? "" : "s", stale,
-		    log_consistency(lg));
-		break;
-	case VSS_WIRE_CHECK_HOT_BACKUP:
-		report(REPORT_NOTICE, "%s: ok in %.1f ms", op, ms);
-		break;
-	default:
-		report(REPORT_DEBUG, "%s: ok in %.1f ms", op, ms);
-		break;
-	}
+	if (ck->ck_outcome != CKPT_OK)
+		return; /* Why was said when it failed. */
+	if (ck->ck_nstale > 0)
+		snprintf(stale, sizeof(stale),
+		    ", %u not waited for (silent before)", ck->ck_nstale);
+	report(REPORT_NOTICE,
+	    "%s: ok, %s consistent%s; stall %.1f ms, of it hold %.1f ms; "
+	    "%u application%s%s",
+	    ck->ck_test ? "test" : "checkpoint", ckpt_consistency(ck),
+	    ck->ck_napps == 0 || ck->ck_nstale > 0 ? " only" : "",
+	    (double)ckpt_stall_ns(ck) / 1e6, (double)ckpt_hold_ns(ck) / 1e6,
+	    ck->ck_napps, ck->ck_napps == 1 ? "" : "s", stale);
 }
 
 void
@@ -117,45 +47,58 @@ log_reply(struct log *lg, const struct vss_engine_reply *ey)
 	const char *op;
 	double ms;
 
+	ckpt_digest_reply(&lg->lg_digest, ey);
 	ms = (double)(ey->ey_answered_ns - ey->ey_arrived_ns) / VSS_NS_PER_MS;
 	op = ey->ey_negotiate ? "NEGOTIATE" : vss_wire_op_name(ey->ey_op);
-	if (ey->ey_negotiate && ey->ey_status == VMBUS_ICMSG_S_OK) {
-		report(REPORT_DEBUG, "%s: ok", op);
-	} else if (ey->ey_status == VMBUS_ICMSG_S_OK) {
-		log_success(lg, ey, op, ms);
+	if (ey->ey_status == VMBUS_ICMSG_S_OK) {
+		report(REPORT_DEBUG, "%s: ok in %.1f ms", op, ms);
 	} else {
-		log_reason(&ey->ey_reason, why);
+		ckpt_reason(&ey->ey_reason, why, sizeof(why));
 		report(REPORT_WARNING, "%s: failed after %.1f ms: %s", op, ms,
 		    why);
 	}
 }
 
+static void
+log_describe(const struct vss_engine_client *cl, struct ckpt_client *cc)
+{
+	memset(cc, 0, sizeof(*cc));
+	cc->cc_serial = cl->cl_serial;
+	cc->cc_level = cl->cl_level;
+	cc->cc_pid = cl->cl_who.ew_pid;
+	cc->cc_daemon = cl->cl_kind == VSS_ENGINE_FS;
+	cc->cc_stale = cl->cl_stale;
+	memcpy(cc->cc_name, cl->cl_name, sizeof(cc->cc_name));
+}
+
 void
 log_closing(struct log *lg, uint32_t slot)
 {
-	const struct vss_engine_client *cl = &lg->lg_engine->e_clients[slot];
-	struct log_client *lc;
-
-	lc = &lg->lg_clients[lg->lg_next_client++ % LOG_CLIENTS];
-	lc->lc_serial = cl->cl_serial;
-	memcpy(lc->lc_name, cl->cl_name, sizeof(lc->lc_name));
+	log_describe(&lg->lg_engine->e_clients[slot],
+	    &lg->lg_closed[lg->lg_nclosed++ % LOG_CLIENTS]);
 }
 
-static const char *
-log_name(const struct log *lg, uint32_t serial)
+/* Who a serial number was; false when that is not known any more. */
+static bool
+log_who(const struct log *lg, uint32_t serial, struct ckpt_client *cc)
 {
 	const struct vss_engine_client *cl = lg->lg_engine->e_clients;
 	uint32_t i;
 
+	memset(cc, 0, sizeof(*cc));
 	if (serial == 0)
-		return ("");
+		return (false);
 	for (i = 0; i < lg->lg_nslots; i++)
-		if (cl[i].cl_serial == serial)
-			return (cl[i].cl_name);
+		if (cl[i].cl_serial == serial) {
+			log_describe(&cl[i], cc);
+			return (true);
+		}
 	for (i = 0; i < LOG_CLIENTS; i++)
-		if (lg->lg_clients[i].lc_serial == serial)
-			return (lg->lg_clients[i].lc_name);
-	return ("");
+		if (lg->lg_closed[i].cc_serial == serial) {
+			*cc = lg->lg_closed[i];
+			return (true);
+		}
+	return (false);
 }
 
 static const char *
@@ -196,7 +139,7 @@ log_arg(const struct vss_trace_event *te)
 	case VSS_TRACE_WITHDRAWN:
 	case VSS_TRACE_WRITE:
 	case VSS_TRACE_SILENT:
-		return (log_client_op(te->te_arg));
+		return (ckpt_client_op_name(te->te_arg));
 	default:
 		return (NULL);
 	}
@@ -216,13 +159,14 @@ log_escape(const char *name, char *to)
 
 /* Appends one event to buf, which has room for LOG_LINE bytes. */
 static size_t
-log_event(const struct log *lg, const struct vss_trace_event *te, char *buf)
+log_event(
+    const struct vss_trace_event *te, const struct ckpt_client *who, char *buf)
 {
 	char name[2 * VSS_ENGINE_NAME_MAX];
 	const char *arg = log_arg(te);
 	int n;
 
-	log_escape(log_name(lg, te->te_client), name);
+	log_escape(who->cc_name, name);
 	n = snprintf(buf, LOG_LINE,
 	    "{\"t_ns\":%" PRIu64 ",\"who\":\"driver\",\"event\":\"%s\","
 	    "\"client\":%u,\"name\":\"%s\",\"arg\":%u,\"id\":%" PRIu64
@@ -250,53 +194,103 @@ log_write(int fd, const char *buf, size_t len)
 	return (true);
 }
 
+/* The time of day may have been set since the last time. */
+static void
+log_clock(struct log *lg)
+{
+	struct timespec wall, boot;
+
+	(void)clock_gettime(CLOCK_REALTIME, &wall);
+	(void)clock_gettime(CLOCK_BOOTTIME, &boot);
+	ckpt_digest_clock(&lg->lg_digest,
+	    (uint64_t)wall.tv_sec * VSS_NS_PER_S + (uint64_t)wall.tv_nsec,
+	    (uint64_t)boot.tv_sec * VSS_NS_PER_S + (uint64_t)boot.tv_nsec);
+}
+
 /*
  * The file is open only while it is written: between transactions nothing of
  * ours is on a file system that may be frozen.
  */
+static int
+log_open(struct log *lg)
+{
+	if (lg->lg_path == NULL)
+		return (-1);
+	return (open(lg->lg_path,
+	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+}
+
+/* Whether all could be written is told when that changes. */
+static void
+log_told(struct log *lg, bool ok, int error)
+{
+	if (lg->lg_path == NULL)
+		ok = true;
+	if (!ok && !lg->lg_failed)
+		report(REPORT_WARNING, "%s: the trace cannot be written: %s",
+		    lg->lg_path, strerror(error));
+	lg->lg_failed = !ok;
+	if (lg->lg_trace.tr_lost != lg->lg_told)
+		report(REPORT_WARNING, "%" PRIu64 " events were lost",
+		    lg->lg_trace.tr_lost - lg->lg_told);
+	lg->lg_told = lg->lg_trace.tr_lost;
+}
+
+/* What the trace holds becomes checkpoints, and lines of the file. */
 static void
 log_drain(struct log *lg)
 {
 	static char buf[LOG_BATCH];
 	struct vss_trace_event te;
+	uint64_t seq = lg->lg_digest.dg_seq;
+	struct ckpt_client who;
+	const struct ckpt *ck;
 	size_t used = 0;
-	bool ok;
-	int fd;
+	bool known, ok;
+	int error, fd;
 
-	fd = open(lg->lg_path,
-	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	log_clock(lg);
+	fd = log_open(lg);
+	error = errno;
 	ok = fd >= 0;
 	while (vss_trace_get(&lg->lg_trace, &te)) {
+		known = log_who(lg, te.te_client, &who);
+		ckpt_digest_event(&lg->lg_digest, &te, known ? &who : NULL);
 		if (!ok)
 			continue;
-		used += log_event(lg, &te, buf + used);
+		used += log_event(&te, &who, buf + used);
 		if (used > sizeof(buf) - LOG_LINE) {
 			ok = log_write(fd, buf, used);
+			error = errno;
 			used = 0;
 		}
 	}
-	ok = ok && log_write(fd, buf, used);
-	if (!ok && !lg->lg_failed)
-		report(REPORT_WARNING, "%s: the trace cannot be written: %s",
-		    lg->lg_path, strerror(errno));
-	lg->lg_failed = !ok;
+	if (ok && !log_write(fd, buf, used)) {
+		ok = false;
+		error = errno;
+	}
+	log_told(lg, ok, error);
 	if (fd >= 0)
 		close(fd);
-	if (lg->lg_trace.tr_lost != lg->lg_told)
-		report(REPORT_WARNING, "%s: %" PRIu64 " events were lost",
-		    lg->lg_path, lg->lg_trace.tr_lost - lg->lg_told);
-	lg->lg_told = lg->lg_trace.tr_lost;
+	while (seq < lg->lg_digest.dg_seq)
+		if ((ck = ckpt_digest_find(&lg->lg_digest, ++seq)) != NULL)
+			log_checkpoint(ck);
 }
 
 void
 log_init(struct log *lg, const struct vss_engine *e, uint32_t nslots,
     const char *path)
 {
+	struct timespec now;
+
 	lg->lg_engine = e;
 	lg->lg_nslots = nslots;
 	lg->lg_path = path;
 	lg->lg_turned_away = 1;
 	vss_trace_init(&lg->lg_trace, lg->lg_events, LOG_EVENTS);
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	ckpt_digest_init(&lg->lg_digest,
+	    (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
 }
 
 /* Said when their number has doubled: whoever tries in a loop fills no log. */
@@ -324,7 +318,8 @@ log_turn(struct log *lg)
 	if (es.es_frozen)
 		report_hold();
 	if (es.es_lost && !lg->lg_lost) {
-		log_reason(&e->e_lost_why, why);
+		ckpt_digest_lost(&lg->lg_digest, &e->e_lost_why);
+		ckpt_reason(&e->e_lost_why, why, sizeof(why));
 		report(REPORT_WARNING, "the hold was lost: %s", why);
 	}
 	lg->lg_lost = es.es_lost;
@@ -333,7 +328,7 @@ log_turn(struct log *lg)
 		return;
 	report_release();
 	/* Nor between the stages of a request: writing takes its time. */
-	if (lg->lg_path != NULL && lg->lg_trace.tr_count > 0 &&
+	if (lg->lg_trace.tr_count > 0 &&
 	    vss_engine_deadline(e) == VSS_ENGINE_NEVER)
 		log_drain(lg);
 }

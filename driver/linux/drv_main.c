@@ -30,6 +30,7 @@
 #include "drv_link.h"
 #include "drv_log.h"
 #include "drv_proc.h"
+#include "drv_status.h"
 #include "fdwait.h"
 #include "notify.h"
 #include "report.h"
@@ -38,6 +39,8 @@
 #define DRIVER_NAME  "hv_vss_driver"
 #define DRIVER_USER  "hv_vss"
 #define DRIVER_NDEVS 2
+
+#define DRIVER_NFDS  (2 + DRIVER_NDEVS + STATUS_NFDS + LINK_NFDS)
 
 /* So many packets of the host, then the devices have a turn. */
 #define DRIVER_TURN 64
@@ -49,6 +52,7 @@ struct driver {
 	struct vss_engine dr_engine;
 	struct log dr_log;
 	struct link dr_link;
+	struct status dr_status;
 	struct dev_ctx dr_ctx;
 	struct dev dr_devs[DRIVER_NDEVS];
 	const char *dr_dir;
@@ -153,6 +157,8 @@ driver_arm(struct driver *dr)
 		at_ns = notify_due();
 	if (dr->dr_stopping && dr->dr_stop_ns < at_ns)
 		at_ns = dr->dr_stop_ns;
+	if (status_deadline(&dr->dr_status) < at_ns)
+		at_ns = status_deadline(&dr->dr_status);
 	if (at_ns == dr->dr_armed_ns)
 		return;
 	dr->dr_armed_ns = at_ns;
@@ -176,6 +182,7 @@ driver_pump(struct driver *dr)
 	while (vss_engine_wake(&dr->dr_engine, &slot))
 		dev_wake(&dr->dr_ctx, slot);
 	log_turn(&dr->dr_log);
+	status_turn(&dr->dr_status, driver_now());
 	driver_arm(dr);
 }
 
@@ -249,7 +256,8 @@ driver_stopped(const struct driver *dr)
 static void
 driver_turn(struct driver *dr)
 {
-	struct pollfd fds[2 + DRIVER_NDEVS + LINK_NFDS];
+	struct pollfd fds[DRIVER_NFDS];
+	struct pollfd *link_fds = &fds[2 + DRIVER_NDEVS + STATUS_NFDS];
 	uint64_t expired, now_ns;
 	unsigned i, nlink;
 
@@ -260,11 +268,12 @@ driver_turn(struct driver *dr)
 		fds[2 + i].fd = dr->dr_devs[i].dv_fd;
 	for (i = 0; i < 2 + DRIVER_NDEVS; i++)
 		fds[i].events = POLLIN;
+	status_poll(&dr->dr_status, &fds[2 + DRIVER_NDEVS]);
 	nlink = dr->dr_stopping ?
 	    0 :
-	    dr->dr_link.ln_ops->lo_poll(&dr->dr_link, &fds[2 + DRIVER_NDEVS]);
+	    dr->dr_link.ln_ops->lo_poll(&dr->dr_link, link_fds);
 	/* A reply that was sent may have made room for what waits. */
-	if (fdwait(fds, 2 + DRIVER_NDEVS + nlink,
+	if (fdwait(fds, 2 + DRIVER_NDEVS + STATUS_NFDS + nlink,
 		dr->dr_more && vss_engine_rx_buf(&dr->dr_engine) != NULL ?
 		    0 :
 		    -1) < 0)
@@ -274,7 +283,7 @@ driver_turn(struct driver *dr)
 		dr->dr_armed_ns = VSS_ENGINE_NEVER;
 	if (!dr->dr_stopping)
 		dr->dr_link.ln_ops->lo_event(
-		    &dr->dr_link, &fds[2 + DRIVER_NDEVS], nlink, driver_now());
+		    &dr->dr_link, link_fds, nlink, driver_now());
 	driver_channel(dr);
 	driver_receive(dr);
 	for (i = 0; i < DRIVER_NDEVS; i++)
@@ -286,6 +295,7 @@ driver_turn(struct driver *dr)
 	if (fds[0].revents != 0)
 		driver_stop(dr);
 	notify_alive(now_ns);
+	status_event(&dr->dr_status, &fds[2 + DRIVER_NDEVS], driver_now());
 	driver_pump(dr);
 }
 
@@ -388,6 +398,20 @@ err:
 	while (i-- > 0)
 		dev_stop(&dr->dr_devs[i]);
 	return (driver_fail(err));
+}
+
+/* After fork: the socket says whose it is. */
+static void
+driver_status(struct driver *dr)
+{
+	struct status *st = &dr->dr_status;
+
+	st->st_log = &dr->dr_log;
+	st->st_link = &dr->dr_link;
+	st->st_conf = &dr->dr_conf;
+	st->st_engine = &dr->dr_engine;
+	st->st_transport = dr->dr_transport;
+	status_start(st);
 }
 
 static void
@@ -545,6 +569,7 @@ main(int argc, char **argv)
 			report(REPORT_WARNING, "stays in the foreground: %s",
 			    strerror(error));
 	}
+	driver_status(dr);
 	proc_harden();
 	driver_confine(dr);
 	error = notify_say("READY=1");
@@ -558,6 +583,7 @@ main(int argc, char **argv)
 	driver_unlink(dr);
 	for (i = 0; i < DRIVER_NDEVS; i++)
 		dev_stop(&dr->dr_devs[i]);
+	status_stop(&dr->dr_status);
 	report_release();
 	return (error);
 }

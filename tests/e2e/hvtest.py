@@ -422,19 +422,21 @@ class Machine:
         self.fs_dev = f"{self.dir}/hv_fsvss_dev"
         self.app_dev = f"{self.dir}/hv_appvss_dev"
         self.sets = sets
+        self.where = {"run_dir": f"{self.dir}/run",
+                      "state_dir": f"{self.dir}/state"}
         self.driver = self.daemon = None
 
     def start_driver(self):
         self.driver = Process([f"{BIN}/hv_vss_driver", "--transport",
                                f"emu:{self.socket}", "--dev-dir", self.dir, "-n",
-                               *_options(self.sets)])
+                               *_options({**self.where, **self.sets})])
         self.driver.says("ready: ")
         return self.driver
 
     def start_daemon(self, options=()):
         """The daemon, with the freezer that touches scratch devices only."""
         sets = {"freezer": f"{BUILD}/tests/hv_vss_freezer_test",
-                "run_dir": f"{self.dir}/run", **self.sets}
+                **self.where, **self.sets}
         self.daemon = Process([f"{BIN}/hv_vss_daemon", "-n", "--device",
                                self.fs_dev, *_options(sets), *options])
         self.daemon.says("serving ")
@@ -442,6 +444,12 @@ class Machine:
 
     def host(self, *actions, options=()):
         return Host(self.socket, actions, options)
+
+    def ctl(self, command, *args, seconds=60):
+        """hv_vssctl with this machine's directories: exit status, output and
+        errors."""
+        return run([f"{BIN}/hv_vssctl", command, *_options(self.where), *args],
+                   seconds)
 
 
 # The devices (include/dev/hyperv/hv_snapshot.h).

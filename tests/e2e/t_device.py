@@ -645,7 +645,7 @@ def plain_programs_take_part_and_stand_in_for_the_freeze_daemon():
     check(status == 0, f"all are ok: {replies}")
     for p in (fs, app):
         check(p.output() == "check\nfreeze\nthaw\n", p.output())
-    m.driver.says("1 application; application consistent")
+    m.driver.says("checkpoint: ok, application consistent; stall")
 
 
 def _sleeps_in_poll(pid):

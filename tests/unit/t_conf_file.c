@@ -200,6 +200,8 @@ the_example_is_the_defaults(void **state)
 	cf.cf_max_per_uid_set = false;
 	cf.cf_file = NULL;
 	cf.cf_run_dir = df.cf_run_dir;
+	assert_string_equal(cf.cf_state_dir, df.cf_state_dir);
+	cf.cf_state_dir = df.cf_state_dir;
 	df.cf_texts = cf.cf_texts;
 	assert_memory_equal(&cf, &df, sizeof(cf));
 	conf_free(&cf);
