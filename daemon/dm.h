@@ -22,6 +22,7 @@
  *	dm_record.c	lock and record
  *	dm_recover.c	thawing by the record, or everything
  *	dm_report.c	reasons, timeline, a foreground daemon's output
+ *	dm_history.c	the history, written between transactions
  *	dm_linux.c, dm_freebsd.c	what each system does in its own way
  */
 
@@ -30,12 +31,14 @@
 
 #include <sys/types.h>
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <dev/hyperv/hv_vss_ext.h>
 
 #include "check.h"
+#include "ckpt.h"
 #include "conf.h"
 #include "frz_msg.h"
 #include "lun.h"
@@ -105,8 +108,9 @@ struct dm_txn {
 	struct dm_fs tx_fs[FRZ_FS_MAX];
 	uint32_t tx_nfs;
 	uint32_t tx_nfreeze; /* of them to be frozen */
-	uint32_t tx_tries;   /* plans that were overtaken by mounts */
-	uint32_t tx_next;    /* OPENING: the one being opened */
+	uint64_t tx_begin_ns;
+	uint32_t tx_tries; /* plans that were overtaken by mounts */
+	uint32_t tx_next;  /* OPENING: the one being opened */
 	struct dm_request tx_prepare;
 	struct dm_request tx_freeze; /* kept through the hold */
 	bool tx_freeze_answered;
@@ -127,6 +131,42 @@ struct dm_txn {
 	bool tx_failed;	       /* FREEZE is refused, or the hold LOST */
 	bool tx_orderly;       /* the host's THAW began the thaw */
 	char tx_reason[HV_VSS_REASON_MAX]; /* first thing that failed */
+};
+
+/* A file system of a transaction that is over; its names lie behind all. */
+struct dm_history_fs {
+	const char *hf_point;
+	const char *hf_type;
+	bool hf_frozen;
+	uint32_t hf_level;
+	int32_t hf_errno;
+	uint32_t hf_failed; /* enum frz_step */
+	uint64_t hf_begin_ns[FRZ_NSTEPS];
+	uint64_t hf_end_ns[FRZ_NSTEPS];
+};
+
+struct dm_history_txn {
+	uint64_t ht_begin_ns;
+	uint32_t ht_nfs;
+	struct dm_history_fs *ht_fs;
+};
+
+#define DM_HISTORY_TXNS 8
+#define DM_HISTORY_NFDS 2      /* of dm_history_poll() */
+#define DM_HISTORY_BUF	131072 /* what the driver tells of one is shorter */
+
+struct dm_history {
+	int hs_fd;	   /* the driver's status socket, or -1 */
+	size_t hs_len;	   /* of what came and is not written */
+	pid_t hs_pid;	   /* the child that writes, or 0 */
+	int hs_end;	   /* pipe from it, or -1 */
+	size_t hs_writing; /* how much it writes */
+	uint64_t hs_again_ns;
+	uint64_t hs_pause_ns;
+	bool hs_said; /* that it cannot be written */
+	unsigned hs_ntxns;
+	struct dm_history_txn hs_txns[DM_HISTORY_TXNS];
+	char hs_buf[DM_HISTORY_BUF];
 };
 
 struct dm {
@@ -150,6 +190,7 @@ struct dm {
 	char dm_freezer[FRZ_PATH_MAX]; /* the program */
 	struct dm_helper dm_helper[DM_NROLES];
 	struct dm_txn dm_txn;
+	struct dm_history dm_history;
 	struct hv_vss_luns dm_luns;	/* the host's list of disks */
 	struct lun_disks dm_disks;	/* those of the machine */
 	bool dm_by_disk;		/* the plan keeps to that list */
@@ -274,6 +315,19 @@ void dm_rcu_ended(struct dm *dm); /* what a worker that ended raised */
 void dm_recover_start(struct dm *dm); /* at start, worker and guard ready */
 void dm_recover_again(struct dm *dm); /* the earlier ones have ended */
 int dm_recover_all(struct dm *dm, bool force); /* exit status */
+
+/*
+ * dm_history.c: what a transaction did is kept when it is over; the rest is for
+ * the loop, which reads and writes in idle only.
+ */
+void dm_history_init(struct dm_history *hs);
+void dm_history_keep(struct dm *dm);
+void dm_history_poll(const struct dm *dm, struct pollfd *pfd);
+void dm_history_event(struct dm *dm, const struct pollfd *pfd);
+void dm_history_stop(struct dm *dm); /* something is about to be frozen */
+void dm_history_tick(struct dm *dm, uint64_t now_ns);
+uint64_t dm_history_deadline(const struct dm *dm);
+void dm_history_finish(struct dm *dm); /* the daemon ends; waits a little */
 
 /* dm_report.c */
 void dm_report_relay(void);

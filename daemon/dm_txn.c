@@ -249,6 +249,7 @@ dm_txn_begin(struct dm *dm, const struct dm_request *dq)
 		return;
 	}
 	tx->tx_gen++;
+	tx->tx_begin_ns = frz_now_ns();
 	tx->tx_next = 0;
 	tx->tx_failed = tx->tx_orderly = false;
 	tx->tx_freeze_answered = tx->tx_guard_thaws = false;
@@ -284,6 +285,7 @@ dm_txn_arm(struct dm *dm)
 	uint64_t left_ms = limit_ms, margin_ms, now = frz_now_ns();
 	struct frz_msg fm;
 
+	dm_history_stop(dm);
 	dm_device_limits(dm, &left_ms, &hold_ms);
 	margin_ms = left_ms > 2 * DM_MARGIN_MS ? DM_MARGIN_MS : left_ms / 4;
 	tx->tx_limit_ns = now + (left_ms - margin_ms) * DM_NS_PER_MS;

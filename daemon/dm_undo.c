@@ -264,6 +264,7 @@ dm_undo_released(struct dm *dm)
 	report_release();
 	dm_luns_report(dm);
 	dm_report_timeline(dm);
+	dm_history_keep(dm);
 	plan_free(&tx->tx_plan);
 	tx->tx_phase = DM_IDLE;
 	tx->tx_nfs = 0;

@@ -270,6 +270,7 @@ dm_wait_ms(struct dm *dm)
 	uint64_t at = dm_txn_deadline(dm), now = frz_now_ns();
 
 	at = dm_earlier(at, dm_helpers_deadline(dm));
+	at = dm_earlier(at, dm_history_deadline(dm));
 	at = dm_earlier(at, notify_due());
 	if (dm->dm_quit || (dm->dm_fd == -1 && dm_txn_idle(dm)))
 		at = dm_earlier(at, dm->dm_reopen_ns);
@@ -285,7 +286,8 @@ dm_wait_ms(struct dm *dm)
 enum {
 	DM_P_DEVICE = 0,
 	DM_P_SIGNALS = 1,
-	DM_P_OLD = 2,
+	DM_P_HISTORY = 2,
+	DM_P_OLD = DM_P_HISTORY + DM_HISTORY_NFDS,
 	DM_P_CTL = DM_P_OLD + DM_NROLES,
 	DM_P_END = DM_P_CTL + DM_NROLES,
 	DM_P_N = DM_P_END + DM_NROLES
@@ -312,6 +314,7 @@ dm_step(struct dm *dm)
 	/* Requests wait while worker and guard let go of the last one. */
 	pfd[DM_P_DEVICE] = (struct pollfd) { busy ? -1 : dm->dm_fd, POLLIN, 0 };
 	pfd[DM_P_SIGNALS] = (struct pollfd) { dm->dm_signals, POLLIN, 0 };
+	dm_history_poll(dm, &pfd[DM_P_HISTORY]);
 	for (role = 0; role < DM_NROLES; role++) {
 		pfd[DM_P_OLD + role] = (struct pollfd) { dm->dm_old[role],
 			POLLIN, 0 };
@@ -342,11 +345,13 @@ dm_step(struct dm *dm)
 		else if (dm->dm_txn.tx_phase != DM_RELEASING)
 			dm_device_read(dm);
 	}
+	dm_history_event(dm, &pfd[DM_P_HISTORY]);
 	now = frz_now_ns();
 	notify_alive(now);
 	dm_look_back(dm);
 	dm_helpers_tick(dm, now);
 	dm_txn_tick(dm, now);
+	dm_history_tick(dm, now);
 	dm_reopen(dm, now);
 	dm_reread(dm);
 }
@@ -481,6 +486,8 @@ dm_serve(struct dm *dm)
 	    (!dm_txn_idle(dm) && frz_now_ns() < dm->dm_reopen_ns))
 		dm_step(dm);
 	report_release();
+	if (dm_txn_idle(dm))
+		dm_history_finish(dm);
 	dm_helpers_stop(dm);
 	return (0);
 }
@@ -510,6 +517,7 @@ main(int argc, char *argv[])
 	struct plan_policy pp = { 0 };
 	struct dm *dm = &dm0;
 
+	dm_history_init(&dm->dm_history);
 	if (report_own_files() != 0)
 		return (1);
 	report_init("hv_vss_daemon", REPORT_NOTICE);
