@@ -8,6 +8,7 @@
 #ifndef _CTL_H_
 #define _CTL_H_
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -21,7 +22,9 @@ struct ctl_cmd {
 };
 
 int ctl_check_main(int argc, char **argv);
+int ctl_history_main(int argc, char **argv);
 int ctl_run_main(int argc, char **argv);
+int ctl_status_main(int argc, char **argv);
 
 /* How a command is used, or all (NULL). */
 void ctl_print_usage(FILE *fp, const char *name);
@@ -29,6 +32,9 @@ void ctl_print_usage(FILE *fp, const char *name);
 /* Says how a command is used, wrongly; gives the exit status for wrong usage.
  */
 int ctl_usage(const char *name);
+
+/* A whole number from 1 on and nothing else. */
+bool ctl_number(const char *text, uint64_t *n);
 
 /* Milliseconds of a clock that never goes back. */
 uint64_t ctl_now_ms(void);

@@ -11,6 +11,8 @@
 #include "ctl.h"
 #include "version.h"
 
+#define CTL_LOOK "[--json] [-c CONF] [--set KEY=VALUE]..."
+
 static const struct ctl_cmd commands[] = {
 	{ "check", "[--json] [-c CONF] [--set KEY=VALUE]...", ctl_check_main },
 	{ "run",
@@ -22,6 +24,9 @@ static const struct ctl_cmd commands[] = {
 	    "       hv_vssctl run [--name NAME] [--level N] [--device PATH]\n"
 	    "           [--vmware] [-c CONF] [--set KEY=VALUE]... --hooks [DIR]",
 	    ctl_run_main },
+	{ "status", CTL_LOOK, ctl_status_main },
+	{ "history", "[-v] [-n N] [--failed] " CTL_LOOK " [ID]",
+	    ctl_history_main },
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
