@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@
 #define SMALL	   4096
 #define SMALL_RATE 16
 #define FILE_LEN   (128 * 1024 * 1024) /* then from the start again */
+#define SMALL_LEN  (8 * 1024 * 1024)
 #define GAPS_MAX   65536
 #define GAP_MIN_NS 500000
 #define NS_PER_S   1000000000ULL
@@ -110,11 +112,13 @@ note(uint64_t from, uint64_t to)
 static void
 pace(int fd, uint64_t rate)
 {
-	size_t len = rate > 0 && rate < SMALL_RATE ? SMALL : BLOCK;
+	bool small = rate > 0 && rate < SMALL_RATE;
+	size_t len = small ? SMALL : BLOCK;
+	off_t end = small ? SMALL_LEN : FILE_LEN;
 	uint64_t interval = rate > 0 ? NS_PER_S * len / (rate << 20) : 0;
 	uint64_t due = now_ns(), done;
 
-	for (off_t at = 0; !ended; at = (at + (off_t)len) % FILE_LEN) {
+	for (off_t at = 0; !ended; at = (at + (off_t)len) % end) {
 		if (interval > 0)
 			wait_until(due);
 		put(fd, at, len);
