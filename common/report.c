@@ -217,6 +217,10 @@ report(enum report_level level, const char *fmt, ...)
 	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
 		text[0] = '\0';
 	va_end(ap);
+	/* Mount points and names in it are others' text. */
+	for (char *p = text; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 127)
+			*p = '?';
 	if (report_state.rs_holding)
 		report_keep(level, text);
 	else

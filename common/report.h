@@ -9,8 +9,9 @@
  * While anything is frozen nothing may be written: between report_hold() and
  * report_release() lines are kept in memory of this module, in order, and
  * written by report_release().  When that memory is full, further lines are
- * dropped and counted, and so are lines that nobody takes; the
- * count is written with the next line that is.  Nothing allocates.  One thread.
+ * dropped and counted, and so are lines that nobody takes; the count is written
+ * with the next line that is.  Control characters become '?'.  Nothing
+ * allocates.  One thread.
  */
 
 #ifndef _REPORT_H_

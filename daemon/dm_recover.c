@@ -92,15 +92,18 @@ struct dm_mount {
 	char dm_source[256];
 };
 
-/* One line of mountinfo; false if it has another form. */
+/*
+ * One line of mountinfo; false if it has another form.  Blank, tab and newline
+ * are escaped in it, other white space is not.
+ */
 static bool
 dm_recover_parse(const char *line, struct dm_mount *m)
 {
 	const char *dash = strstr(line, " - ");
 
 	if (dash == NULL ||
-	    sscanf(line, "%llu %*u %u:%u %*s %4095s", &m->dm_id, &m->dm_major,
-		&m->dm_minor, m->dm_point) != 4 ||
+	    sscanf(line, "%llu %*u %u:%u %*[^ ] %4095[^ ]", &m->dm_id,
+		&m->dm_major, &m->dm_minor, m->dm_point) != 4 ||
 	    sscanf(dash, " - %63s %255s", m->dm_type, m->dm_source) != 2)
 		return (false);
 	dm_recover_unescape(m->dm_point);
@@ -167,8 +170,10 @@ dm_recover_find_in(const char *pid, const struct dm_record_fs *rf,
 	if (fp == NULL)
 		return (false);
 	while (!same && getline(&line, &cap, fp) != -1) {
-		if (!dm_recover_parse(line, &m) || m.dm_major != rf->rf_major ||
-		    m.dm_minor != rf->rf_minor)
+		if (sscanf(line, "%*u %*u %u:%u", &m.dm_major, &m.dm_minor) !=
+			2 ||
+		    m.dm_major != rf->rf_major || m.dm_minor != rf->rf_minor ||
+		    !dm_recover_parse(line, &m))
 			continue;
 		same = strcmp(m.dm_point, rf->rf_point) == 0;
 		if (found && !same)

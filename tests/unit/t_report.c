@@ -77,6 +77,15 @@ a_message_is_one_line_with_the_programs_name(void **state)
 }
 
 static void
+others_text_does_not_make_lines_of_its_own(void **state)
+{
+	(void)state;
+	report(REPORT_ERROR, "%s", "/srv/a\nprog: b\r\033[2J\x7f\xc3\xbc");
+	assert_string_equal(
+	    t_written(), "prog: /srv/a?prog: b??[2J?\xc3\xbc\n");
+}
+
+static void
 a_long_message_is_cut(void **state)
 {
 	char text[2 * REPORT_LINE_MAX];
@@ -159,6 +168,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 		    a_message_is_one_line_with_the_programs_name, t_setup,
+		    t_teardown),
+		cmocka_unit_test_setup_teardown(
+		    others_text_does_not_make_lines_of_its_own, t_setup,
 		    t_teardown),
 		cmocka_unit_test_setup_teardown(
 		    a_long_message_is_cut, t_setup, t_teardown),
