@@ -70,13 +70,18 @@ dm_report_why(struct dm *dm, uint32_t index, const char *what, int error,
 	    remedy != NULL ? ")" : "");
 }
 
-/* Which call on a file system is out, or FRZ_NSTEPS. */
+/*
+ * Which call on a file system is out, or FRZ_NSTEPS.  One that is frozen is to
+ * be thawed now, or nothing of it is out.
+ */
 static enum frz_step
-dm_report_out(struct frz_slot *fs)
+dm_report_out(struct frz_slot *fs, bool thawing)
 {
 	enum frz_step step = FRZ_STEP_FLUSH;
 	bool armed = frz_slot_armed(fs);
 
+	if (!thawing && atomic_load(&fs->fs_state) == FRZ_FROZEN)
+		return (FRZ_NSTEPS);
 	if (armed)
 		step = atomic_load(&fs->fs_state) == FRZ_FREEZING ?
 		    FRZ_STEP_FREEZE :
@@ -108,7 +113,7 @@ dm_report_stuck(struct dm *dm, char *buf, size_t len)
 	}
 	for (i = 0; i < tx->tx_nfs && used < len; i++) {
 		fs = &dm->dm_page->pg_slots[i];
-		step = dm_report_out(fs);
+		step = dm_report_out(fs, tx->tx_phase == DM_THAWING);
 		if (step == FRZ_NSTEPS)
 			continue;
 		error = atomic_load(&fs->fs_errno);

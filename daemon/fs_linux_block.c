@@ -11,14 +11,18 @@
 
 #include "fs_linux.h"
 
+#include <sys/stat.h>
+
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "fs_table.h"
+#include "fs_types.h"
 #include "sysfs.h"
 
 #define PATH_LEN   4096
@@ -50,6 +54,32 @@ exists(const char *dir, const char *name)
 	return (join(path, sizeof(path), dir, name) && access(path, F_OK) == 0);
 }
 
+/*
+ * Whether there is no such file, as far as that may be asked.  Of one on a
+ * mount that was unmounted lazily, or is in another mount namespace, the kernel
+ * says the path from there, and here it leads elsewhere.
+ */
+static bool
+is_missing(const struct walk *wk, const char *file)
+{
+	unsigned int on = fs_table_resolve(wk->wk_ft, file);
+	const struct fs_mount *m;
+	char path[PATH_LEN];
+	struct statx sx;
+
+	if (on == FS_NONE ||
+	    snprintf(path, sizeof(path), "%s%s", wk->wk_root, file) >=
+		(int)sizeof(path))
+		return (false);
+	m = &wk->wk_ft->ft_mounts[on];
+	if (m->fm_detour || fs_class_may_hang(fs_class(m->fm_type)))
+		return (false);
+	return (statx(AT_FDCWD, path,
+		    AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+		    STATX_TYPE, &sx) != 0 &&
+	    (errno == ENOENT || errno == ENOTDIR));
+}
+
 /* An image's path; the kernel marks a file that was deleted. */
 static int
 walk_image(struct walk *wk, char *file)
@@ -60,6 +90,8 @@ walk_image(struct walk *wk, char *file)
 	if (len > sizeof(deleted) &&
 	    strcmp(file + len - (sizeof(deleted) - 1), deleted) == 0)
 		file[len - (sizeof(deleted) - 1)] = '\0';
+	else if (is_missing(wk, file))
+		return (fs_table_lies_on_file(wk->wk_ft, wk->wk_fs, ""));
 	return (fs_table_lies_on_file(wk->wk_ft, wk->wk_fs, file));
 }
 

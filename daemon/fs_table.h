@@ -41,7 +41,7 @@ int fs_table_device(
  * Notes that a file system's image is the file of that path.  Other mounts may
  * hide the one that the file is on, so that every mount above the path may be
  * it; all of them are noted, the likely one first.  Sets the ground to IMAGE if
- * there is none.
+ * there is none, or no path ("").
  */
 int fs_table_lies_on_file(
     struct fs_table *ft, unsigned int fs, const char *path);

@@ -283,8 +283,10 @@ fuzz_statx(
 
 	FUZZ_CHECK(at == AT_FDCWD && mask == STATX_TYPE &&
 	    (flags & AT_SYMLINK_NOFOLLOW) != 0);
-	if (no == NULL)
+	if (no == NULL) {
+		errno = ENOENT;
 		return (-1);
+	}
 	memset(sx, 0, sizeof(*sx));
 	sx->stx_mode = modes[no->no_kind];
 	return (0);

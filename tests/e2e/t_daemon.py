@@ -256,7 +256,7 @@ def a_freeze_that_hangs_is_refused_by_name_and_ends_when_it_returns():
     holder.let_go()
     w[HELD] = hvtest.Writer(HELD)
     m.daemon.says(HELD + ": freeze: it has not returned")
-    m.driver.says(HELD + ": freeze: it has not returned")
+    m.driver.says('"' + HELD + ': freeze: it has not returned from the kernel"')
     works_again(m)
 
 

@@ -152,6 +152,11 @@ take_line(struct machine *ma, char *line)
 		ma->ma_all = line;
 	else if (strcmp(word, "file") == 0) {
 		path = strsep(&line, " ");
+		/* As in mountinfo. */
+		while ((word = strstr(path, "\\040")) != NULL) {
+			*word = ' ';
+			memmove(word + 1, word + 4, strlen(word + 4) + 1);
+		}
 		append(ma, path, line == NULL ? "" : line);
 	} else if (strcmp(word, "link") == 0 || strcmp(word, "dir") == 0 ||
 	    strcmp(word, "fifo") == 0) {
@@ -366,6 +371,7 @@ an_image_that_cannot_be_located_goes_first(void **state)
 {
 	(void)state;
 	try("lost-image");
+	try("moved-image");
 }
 
 static void
