@@ -50,10 +50,10 @@ def thaw_everything(seconds=15):
 
 
 def events(trace):
-    """What driver or daemon wrote there so far."""
+    """What driver or daemon wrote there so far, in whole lines."""
     try:
         with open(trace, encoding="ascii") as f:
-            return [json.loads(line) for line in f]
+            return [json.loads(line) for line in f if line.endswith("\n")]
     except FileNotFoundError:
         return []
 

@@ -231,6 +231,7 @@ dm_txn_open_next(struct dm *dm)
 	} else {
 		tx->tx_phase = DM_FLUSHING;
 		fm.fm_op = FRZ_FLUSH;
+		fm.fm_flags = FRZ_F_FEW;
 		fm.fm_count = tx->tx_nfs;
 	}
 	dm_txn_order(dm, DM_WORKER, &fm);
@@ -595,6 +596,7 @@ dm_txn_freeze_request(struct dm *dm, const struct dm_request *dq)
 	case DM_OPENING:
 	case DM_FLUSHING:
 		/* The driver has given up the older one. */
+		atomic_store(&dm->dm_page->pg_stop, 1);
 		tx->tx_later = *dq;
 		tx->tx_later_ns = tx->tx_deadline_ns + DM_WAIT_NS;
 		break;
@@ -635,6 +637,7 @@ dm_txn_thaw_request(struct dm *dm, const struct dm_request *dq)
 	case DM_REFLUSHING:
 		/* Answered, with the rest, when the call that is out is back.
 		 */
+		atomic_store(&dm->dm_page->pg_stop, 1);
 		tx->tx_later.dq_opt = 0;
 		tx->tx_thaw = *dq;
 		dm_txn_fail(dm, "thawed before it was frozen");

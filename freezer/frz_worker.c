@@ -48,6 +48,8 @@ struct wk {
 	_Atomic bool wk_thawing[FRZ_FS_MAX]; /* a thaw of it is among them */
 	_Atomic uint32_t wk_refused;	     /* freezes that failed */
 	uint32_t wk_order; /* FLUSH or FREEZE whose DONE is due, or 0 */
+	uint32_t wk_next;  /* FLUSH: the first whose flush has not begun */
+	uint32_t wk_most;  /* and how many may be out at once */
 	int32_t wk_level;  /* being frozen now */
 	bool wk_thaw_due;  /* DONE for THAW is due */
 	bool wk_force;
@@ -273,14 +275,31 @@ wk_next_level(struct wk *wk)
 	return (true);
 }
 
+/*
+ * Begins as many flushes as may be out.  They share their disks: all at once
+ * they fill the disks' queues, and who writes meanwhile waits behind all that
+ * for a block of a journal.
+ */
+static void
+wk_flush(struct wk *wk)
+{
+	if (wk_must_stop(wk))
+		wk->wk_next = wk->wk_count;
+	while (wk->wk_next < wk->wk_count &&
+	    atomic_load(&wk->wk_out[FRZ_STEP_FLUSH]) < wk->wk_most)
+		wk_put(wk, FRZ_STEP_FLUSH, wk_job_flush, wk->wk_next++);
+}
+
 /* What follows from jobs that came back. */
 static void
 wk_progress(struct wk *wk)
 {
-	if (wk->wk_order == FRZ_FLUSH &&
-	    atomic_load(&wk->wk_out[FRZ_STEP_FLUSH]) == 0) {
-		wk->wk_order = 0;
-		wk_done(wk, FRZ_FLUSH, FRZ_STEP_FLUSH);
+	if (wk->wk_order == FRZ_FLUSH) {
+		wk_flush(wk);
+		if (atomic_load(&wk->wk_out[FRZ_STEP_FLUSH]) == 0) {
+			wk->wk_order = 0;
+			wk_done(wk, FRZ_FLUSH, FRZ_STEP_FLUSH);
+		}
 	}
 	if (wk->wk_order == FRZ_FREEZE) {
 		if (atomic_load(&wk->wk_refused) != 0 || wk_must_stop(wk)) {
@@ -429,7 +448,6 @@ wk_release(struct wk *wk)
 static int
 wk_start(struct wk *wk, const struct frz_msg *fm)
 {
-	uint32_t i;
 	int error;
 
 	if (wk_busy(wk))
@@ -450,8 +468,9 @@ wk_start(struct wk *wk, const struct frz_msg *fm)
 		if ((fm->fm_flags & FRZ_F_RCU) != 0 && !wk_must_stop(wk))
 			wk->wk_raised = frz_rcu_raise(wk->wk_rcu, wk->wk_page);
 	} else {
-		for (i = 0; i < wk->wk_count; i++)
-			wk_put(wk, FRZ_STEP_FLUSH, wk_job_flush, i);
+		wk->wk_next = 0;
+		wk->wk_most = (fm->fm_flags & FRZ_F_FEW) != 0 ? FRZ_FEW :
+								FRZ_FS_MAX;
 	}
 	wk->wk_order = fm->fm_op;
 	return (0);
