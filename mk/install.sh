@@ -67,6 +67,11 @@ put 644 include "$top"/include/hv_vss.h
 put 644 include/dev/hyperv "$top"/include/dev/hyperv/*.h
 put 644 share/examples/hv_vss "$top"/examples/hv_vss.conf \
     "$top"/examples/participant.*
+put 644 share/examples/hv_vss "$top"/hooks/*.conf
+adapters=$(under share/hv_vss/adapters)
+put 755 "$adapters" "$top"/hooks/hv_vss_adapter
+put 644 "$adapters" "$top"/hooks/*.py
+ln -sf "$adapters/hv_vss_adapter" "$root$sbindir/hv_vss_adapter"
 for section in 3 4 5 7 8; do
 	put 644 "share/man/man$section" "$top"/man/*."$section"
 done
