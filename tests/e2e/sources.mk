@@ -36,7 +36,7 @@ $(OUT)/tests/participant_cc: $(TOP)/examples/participant.cc \
 E2E_PROGS+= $(OUT)/tests/participant_rs
 $(OUT)/tests/participant_rs: $(TOP)/examples/participant.rs \
     $(OUT)/lib/libhv_vss.so.1
-	! command -v $(RUSTC) >/dev/null || $(RUSTC) --edition 2021 -D warnings \
+	! command -v $(RUSTC) >/dev/null || $(RUSTC) --edition 2021 \
 	    -O -L $(OUT)/lib -l hv_vss -C link-arg=-Wl,-rpath,'$$ORIGIN/../lib' \
 	    -o $@ $(TOP)/examples/participant.rs
 # Without pkg-config: it is not installed yet.
