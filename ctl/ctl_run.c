@@ -41,13 +41,15 @@
 #define PONG_MS	      10000
 #define GOODBYE_MS    2000
 #define QUEUE_MAX     4
+#define LOOK_MS	      2000
 
 struct run {
 	struct ctl_work rn_work;
 	struct hv_vss_hello rn_hello;
 	const char *rn_device;
 	uint64_t rn_timeout_ms; /* 0: not given */
-	int rn_sock;
+	int rn_sock;		/* of the device's thread; -1: takes no part */
+	uint64_t rn_look_ms;	/* when to look for hooks again */
 	char rn_prog[2 * HV_VSS_NAME_MAX]; /* how messages begin */
 	bool rn_stopping;
 	int rn_status;
@@ -419,6 +421,8 @@ timers(struct run *rn)
 	static const struct ctl_dev_answer ping = { .ca_ping = true };
 	uint64_t now = ctl_now_ms(), when = ctl_work_when(&rn->rn_work);
 
+	if (!rn->rn_work.cw_busy && !rn->rn_owes)
+		when = rn->rn_look_ms;
 	if (rn->rn_work.cw_busy && rn->rn_deadline_ms != 0) {
 		if (now >= rn->rn_deadline_ms) {
 			ctl_work_kill(&rn->rn_work, "not done in time");
@@ -446,30 +450,6 @@ timers(struct run *rn)
 	return (when == CTL_NEVER ? -1 : when <= now ? 0 : (int)(when - now));
 }
 
-static void
-serve(struct run *rn)
-{
-	struct pollfd fds[2 + CTL_WORK_FDS] = {
-		{ .fd = signal_pipe[0], .events = POLLIN },
-		{ .fd = rn->rn_sock, .events = POLLIN },
-	};
-	struct ctl_work *cw = &rn->rn_work;
-	struct ctl_dev_event cd;
-
-	while (!rn->rn_stopping || cw->cw_busy || rn->rn_owes) {
-		size_t n = 2 + ctl_work_polls(cw, fds + 2);
-
-		(void)poll(fds, (nfds_t)n, timers(rn));
-		read_signals(rn);
-		while (!rn->rn_stopping &&
-		    recv(rn->rn_sock, &cd, sizeof(cd), 0) ==
-			(ssize_t)sizeof(cd))
-			device_event(rn, &cd);
-		work_events(rn);
-		next(rn);
-	}
-}
-
 /* The thread passes the last answers on and closes the device; not for ever. */
 static void
 goodbye(struct run *rn)
@@ -479,10 +459,63 @@ goodbye(struct run *rn)
 	struct ctl_dev_event cd;
 	ssize_t n = 1;
 
+	if (rn->rn_sock < 0)
+		return;
 	shutdown(rn->rn_sock, SHUT_WR);
 	while (n != 0 && ctl_now_ms() < until) {
 		(void)poll(&pfd, 1, 100);
 		n = recv(rn->rn_sock, &cd, sizeof(cd), 0);
+	}
+	close(rn->rn_sock);
+	rn->rn_sock = -1;
+}
+
+/* Takes part as long as there is anything to do it with. */
+static void
+look(struct run *rn)
+{
+	int error = 0;
+
+	if (rn->rn_work.cw_busy || rn->rn_owes || rn->rn_nqueued > 0 ||
+	    rn->rn_stopping || ctl_now_ms() < rn->rn_look_ms)
+		return;
+	rn->rn_look_ms = rn->rn_work.cw_hooks == NULL ? CTL_NEVER :
+							ctl_now_ms() + LOOK_MS;
+	if (!ctl_work_look(&rn->rn_work))
+		goodbye(rn);
+	else if (rn->rn_sock < 0)
+		error = ctl_dev_start(
+		    rn->rn_device, &rn->rn_hello, &rn->rn_sock);
+	if (error == 0)
+		return;
+	report(REPORT_ERROR, "cannot start: %s", strerror(error));
+	rn->rn_status = 1;
+	rn->rn_stopping = true;
+}
+
+static void
+serve(struct run *rn)
+{
+	struct pollfd fds[2 + CTL_WORK_FDS] = {
+		{ .fd = signal_pipe[0], .events = POLLIN },
+		{ .events = POLLIN },
+	};
+	struct ctl_work *cw = &rn->rn_work;
+	struct ctl_dev_event cd;
+
+	while (!rn->rn_stopping || cw->cw_busy || rn->rn_owes) {
+		size_t n = 2 + ctl_work_polls(cw, fds + 2);
+
+		fds[1].fd = rn->rn_sock;
+		(void)poll(fds, (nfds_t)n, timers(rn));
+		read_signals(rn);
+		while (!rn->rn_stopping &&
+		    recv(rn->rn_sock, &cd, sizeof(cd), 0) ==
+			(ssize_t)sizeof(cd))
+			device_event(rn, &cd);
+		work_events(rn);
+		next(rn);
+		look(rn);
 	}
 }
 
@@ -600,14 +633,13 @@ ctl_run_main(int argc, char **argv)
 	error = prepare_process();
 	if (error == 0)
 		error = ctl_work_start(&rn->rn_work);
-	if (error == 0)
-		error = ctl_dev_start(
-		    rn->rn_device, &rn->rn_hello, &rn->rn_sock);
 	if (error != 0) {
 		report(REPORT_ERROR, "cannot start: %s", strerror(error));
 		ctl_work_stop(&rn->rn_work);
 		return (1);
 	}
+	rn->rn_sock = -1;
+	look(rn);
 	take_over(rn);
 	serve(rn);
 	report_release();

@@ -42,32 +42,41 @@ ctl_work_has(const struct ctl_work *cw, uint32_t op)
 	return (cw->cw_coprocess != NULL || cw->cw_cmds[op] != NULL);
 }
 
-/* Says at the start what there is; what is wrong is said again when asked. */
-static void
-look_at_hooks(struct ctl_work *cw)
+bool
+ctl_work_look(struct ctl_work *cw)
 {
 	struct ctl_hookdir *hd = cw->cw_hooks;
 	char text[REPORT_LINE_MAX] = "", why[HV_VSS_REASON_MAX];
-	size_t len = 0;
+	bool error;
+	size_t len;
 
-	if (ctl_hookdir_scan(hd, why, sizeof(why)) != 0) {
-		report(REPORT_ERROR, "%s; backups are refused until it is mended", why);
-		return;
-	}
+	if (hd == NULL)
+		return (true);
+	error = ctl_hookdir_scan(hd, why, sizeof(why)) != 0;
+	if (error)
+		snprintf(text, sizeof(text),
+		    "%s; backups are refused until it is mended", why);
+	else if (hd->hd_nhooks == 0)
+		snprintf(text, sizeof(text),
+		    "no hooks in %s; takes no part until there are",
+		    hd->hd_path);
+	else
+		snprintf(text, sizeof(text), "%u hook%s in %s:", hd->hd_nhooks,
+		    hd->hd_nhooks == 1 ? "" : "s", hd->hd_path);
+	len = strlen(text);
 	for (unsigned i = 0; i < hd->hd_nhooks && len < sizeof(text); i++)
 		len += (size_t)snprintf(text + len, sizeof(text) - len, " %s",
 		    hd->hd_hooks[i].hk_name);
-	report(REPORT_NOTICE, "%u hook%s in %s%s%s", hd->hd_nhooks,
-	    hd->hd_nhooks == 1 ? "" : "s", hd->hd_path,
-	    hd->hd_nhooks > 0 ? ":" : "", text);
-	ctl_hookdir_release(hd);
+	if (strcmp(text, cw->cw_seen) != 0) {
+		strcpy(cw->cw_seen, text);
+		report(error ? REPORT_ERROR : REPORT_NOTICE, "%s", text);
+	}
+	return (error || hd->hd_nhooks > 0);
 }
 
 int
 ctl_work_start(struct ctl_work *cw)
 {
-	if (cw->cw_hooks != NULL)
-		look_at_hooks(cw);
 	return (cw->cw_coprocess != NULL ? ctl_coproc_start(cw) : 0);
 }
 

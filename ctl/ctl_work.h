@@ -31,6 +31,7 @@
 
 #include "ctl_child.h"
 #include "ctl_hookdir.h"
+#include "report.h"
 
 #define CTL_WORK_FDS (CTL_CHILD_MAX + 1)
 #define CTL_NEVER    UINT64_MAX
@@ -61,6 +62,7 @@ struct ctl_work {
 	uint32_t cw_level;
 
 	/* The rest is ctl_work's. */
+	char cw_seen[REPORT_LINE_MAX]; /* the hooks, in words */
 	struct ctl_children cw_children;
 	struct ctl_coproc cw_co;
 	bool cw_busy;
@@ -85,9 +87,14 @@ struct ctl_work {
 
 const char *ctl_work_op_name(uint32_t op);
 
-/* Starts the co-process, if there is one; says which hooks there are.  0 or an
- * errno. */
+/* Starts the co-process, if there is one.  0 or an errno. */
 int ctl_work_start(struct ctl_work *cw);
+
+/*
+ * Whether there is anything to take part with: hooks come and go.  Says what
+ * there is when that has changed.  Not while a thaw is owed.
+ */
+bool ctl_work_look(struct ctl_work *cw);
 
 /* A freeze was somebody else's, who is no more: thaw is for all that is there.
  */

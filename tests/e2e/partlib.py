@@ -42,12 +42,13 @@ def replies(host):
 class Guest:
     """Driver, stand-in and hv_vssctl run; what is run notes itself in a log."""
 
-    def __init__(self, options=None, log=None, **sets):
+    def __init__(self, options=None, log=None, says="takes part through",
+                 **sets):
         self.machine = Machine(**sets)
         self.machine.start_driver()
         self.stand_in = FsStandIn(self.machine)
         self.log = log or tempfile.mktemp(prefix="ctl.", dir="/run")
-        self.ctl = self.start(options or self.commands())
+        self.ctl = self.start(options or self.commands(), says)
 
     def note(self, words):
         """A shell command that notes words."""

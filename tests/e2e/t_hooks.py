@@ -19,13 +19,14 @@ from partlib import Guest, replies
 class Hooks(Guest):
     """A guest with a directory of hooks, which note how they are called."""
 
-    def __init__(self, *names, options=(), where="/run", **sets):
+    def __init__(self, *names, options=(), where="/run",
+                 says="takes part through", **sets):
         self.dir = tempfile.mkdtemp(prefix="hooks.", dir=where)
         self.log = tempfile.mktemp(prefix="log.", dir="/run")
         for name in names:
             self.hook(name)
         self.options = ["--hooks", self.dir, *options]
-        super().__init__(self.options, log=self.log, **sets)
+        super().__init__(self.options, log=self.log, says=says, **sets)
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -74,12 +75,22 @@ def hooks_run_in_the_order_of_their_names_and_back():
 
 
 @case
-def an_empty_directory_agrees_and_what_is_added_counts_from_the_next_backup():
-    guest = Hooks()
+def without_hooks_it_takes_no_part_and_one_that_is_dropped_in_does():
+    guest = Hooks(says="no hooks in")
     guest.works()
+    guest.machine.driver.says("file-system consistent only")
     guest.hook("a")
+    guest.ctl.says(f"1 hook in {guest.dir}: a")
+    guest.ctl.says("takes part through")
     guest.works()
     guest.did_in_all("a freeze", "a thaw")
+    os.unlink(guest.path("a"))
+    until(lambda: guest.ctl.output().count("no hooks in") == 2, "it is missed")
+    guest.works()
+    guest.hook("b", mode=0o777)
+    guest.ctl.says("b: others may write it")
+    until(lambda: guest.ctl.output().count("takes part") == 2, "and refuses")
+    guest.fails("b: others may write it")
 
 
 @case
@@ -125,7 +136,7 @@ def a_hook_that_hangs_is_killed_at_its_own_limit():
 
 @case
 def hooks_together_have_the_time_of_the_driver():
-    guest = Hooks(quiesce=2)
+    guest = Hooks("1", "2", quiesce=2)
     guest.hook("1", freeze="sleep 1")
     guest.hook("2", freeze="sleep 600")
     guest.fails("2: freeze: not done in time")
@@ -156,7 +167,7 @@ def a_thaw_that_fails_or_hangs_keeps_no_other_from_it():
 
 @case
 def much_output_is_drained_and_the_log_stays_short():
-    guest = Hooks()
+    guest = Hooks("loud")
     guest.hook("loud", freeze="i=0; while [ $i -lt 20000 ]; do i=$((i+1));"
                " echo line $i; done")
     guest.works()
@@ -167,7 +178,7 @@ def much_output_is_drained_and_the_log_stays_short():
 
 @case
 def a_daemon_that_a_hook_leaves_keeps_its_output_and_holds_nobody_up():
-    guest = Hooks()
+    guest = Hooks("1")
     guest.hook("1", freeze=f"(while [ ! -e {guest.log}.go ]; do sleep 0.05;"
                f" done; echo still here; {guest.note('wrote')}) & :")
     guest.works()
@@ -261,7 +272,7 @@ def a_directory_that_is_not_there_refuses_backups():
 
 @case
 def a_script_without_its_first_line_is_the_shells():
-    guest = Hooks()
+    guest = Hooks("1")
     guest.hook("1", head="")
     guest.works()
     guest.did_in_all("1 freeze", "1 thaw")
@@ -278,7 +289,7 @@ def an_interpreter_that_is_missing_is_said():
 
 @case
 def a_hook_knows_what_is_asked_and_nothing_else():
-    guest = Hooks()
+    guest = Hooks("1")
     guest.hook("1", freeze=guest.note(
         "$# $HV_VSS_NAME $HV_VSS_LEVEL $HV_VSS_OP $HV_VSS_HOLD_MS")
         + f"; ls /proc/$$/fd >{guest.log}.fds")
@@ -381,7 +392,7 @@ def hooks_on_a_file_system_that_freezes_are_called_before_and_after():
 
 @case
 def the_directory_beside_the_configuration_is_the_default():
-    guest = Hooks()
+    guest = Hooks("1")
     guest.ctl.end()
     os.makedirs("/etc/hv_vss", exist_ok=True)
     os.rename(guest.dir, "/etc/hv_vss/hooks.d")
