@@ -327,6 +327,11 @@ ckpt_json_tail(struct json_out *jo, const struct ckpt *ck)
 	json_close(jo, ']');
 	if (ck->ck_nleft != 0)
 		json_number(jo, "clients_left_out", ck->ck_nleft);
+	if (ck->ck_ndisks != 0) {
+		json_number(jo, "disks_named", ck->ck_ndisks);
+		json_text(jo, "disks", ck->ck_disks);
+		json_bool(jo, "lun_aware", ck->ck_by_disk);
+	}
 	json_open(jo, "file_systems", '[');
 	for (uint32_t i = 0; i < ck->ck_nfs; i++)
 		put_fs(jo, ck, &ck->ck_fs[i]);
@@ -482,6 +487,9 @@ ckpt_read(struct ckpt *ck, const struct json_value *jv)
 	ck->ck_test = json_true(json_get(jv, "test"));
 	ck->ck_napps = (uint32_t)json_whole(json_get(jv, "applications"));
 	ck->ck_nstale = (uint32_t)json_whole(json_get(jv, "stale"));
+	ck->ck_ndisks = (uint32_t)json_whole(json_get(jv, "disks_named"));
+	json_copy(json_get(jv, "disks"), ck->ck_disks, sizeof(ck->ck_disks));
+	ck->ck_by_disk = json_true(json_get(jv, "lun_aware"));
 	get_reason(&ck->ck_why, json_get(jv, "reason"));
 	for (uint32_t i = 0; i < CKPT_NOPS; i++)
 		get_span(

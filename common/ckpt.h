@@ -21,6 +21,7 @@
 
 #define CKPT_CLIENTS_MAX 128  /* remembered of a checkpoint, the first ones */
 #define CKPT_POINT_MAX	 1024 /* of a mount point's name, with NUL */
+#define CKPT_DISKS_MAX	 256  /* of the names of disks, with NUL */
 #define CKPT_REASON_MAX	 768  /* a reason as a sentence, with NUL */
 
 enum ckpt_outcome {
@@ -108,7 +109,10 @@ struct ckpt {
 	struct ckpt_span ck_stages[CKPT_NSTAGES];
 	struct vss_engine_reason ck_why; /* er_cause 0: it did not fail */
 	uint32_t ck_nclients;
-	uint32_t ck_nleft; /* clients that had no place */
+	uint32_t ck_nleft;	       /* clients that had no place */
+	uint32_t ck_ndisks;	       /* that the host named */
+	bool ck_by_disk;	       /* only what lies on those was frozen */
+	char ck_disks[CKPT_DISKS_MAX]; /* "sda, sdb", as many as fit */
 	uint32_t ck_nfs;
 	struct ckpt_fs *ck_fs; /* of the history alone; ckpt_free() */
 	struct ckpt_client ck_clients[CKPT_CLIENTS_MAX];

@@ -101,6 +101,10 @@ history_details(const struct ckpt *ck)
 	printf("  the host asked\n");
 	for (uint32_t op = 0; op < CKPT_NOPS; op++)
 		history_span(ck, ckpt_op_name(op), &ck->ck_asked[op]);
+	if (ck->ck_ndisks != 0)
+		printf("  the host named %u disk(s): %s%s\n", ck->ck_ndisks,
+		    ck->ck_disks,
+		    ck->ck_by_disk ? "; what is on others was left alone" : "");
 	printf("  clients\n");
 	for (uint32_t i = 0; i < ck->ck_nclients; i++)
 		history_client(ck, &ck->ck_clients[i]);

@@ -147,6 +147,9 @@ struct dm_history_fs {
 
 struct dm_history_txn {
 	uint64_t ht_begin_ns;
+	uint32_t ht_ndisks; /* that the host named */
+	bool ht_by_disk;
+	char ht_disks[CKPT_DISKS_MAX];
 	uint32_t ht_nfs;
 	struct dm_history_fs *ht_fs;
 };

@@ -110,6 +110,10 @@ dm_history_keep(struct dm *dm)
 		return;
 	ht->ht_nfs = tx->tx_nfs;
 	ht->ht_begin_ns = tx->tx_begin_ns;
+	ht->ht_ndisks = dm->dm_luns.hs_count;
+	ht->ht_by_disk = tx->tx_plan.pn_by_disk;
+	lun_list(
+	    &dm->dm_disks, &dm->dm_luns, ht->ht_disks, sizeof(ht->ht_disks));
 	names = (char *)&ht->ht_fs[ht->ht_nfs];
 	for (i = 0; i < tx->tx_nfs; i++)
 		dm_history_fs(
@@ -158,6 +162,9 @@ dm_history_join(struct dm_history *hs, struct ckpt *ck)
 	}
 	if (of == NULL)
 		return;
+	ck->ck_ndisks = of->ht_ndisks;
+	ck->ck_by_disk = of->ht_by_disk;
+	memcpy(ck->ck_disks, of->ht_disks, sizeof(ck->ck_disks));
 	ck->ck_fs = calloc(of->ht_nfs, sizeof(*ck->ck_fs));
 	if (ck->ck_fs == NULL)
 		return;

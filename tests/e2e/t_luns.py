@@ -6,13 +6,14 @@
 scratch file systems' loop devices as disks of a controller of the VMBus, just
 those are frozen (lun_aware=on)."""
 
+import json
 import os
 import struct
 import subprocess
 
 import emulink
 import hvtest
-from hvtest import case, check, scratch
+from hvtest import case, check, scratch, until
 
 GUID = "f8b3781a-1e82-4818-a1c3-63d806ec15bb"
 WIRE = bytes.fromhex("1a78b3f8821e1848a1c363d806ec15bb")
@@ -76,6 +77,32 @@ def only_the_file_systems_of_named_disks_are_frozen():
     freezes(machine, "b", "check", "freeze", luns=["0:0:1"])
     freezes(machine, "ab", "freeze", luns=["0:0:1", "0:0:0"])
     check("lun_aware" not in machine.daemon.output(), machine.daemon.output())
+
+
+@case
+def the_history_has_the_disks():
+    machine = started(lun_aware="on")
+    freezes(machine, "a", "check", "freeze", luns=["0:0:0"])
+    freezes(machine, "ab", "freeze", luns=["0:0:1", "0:0:9"])
+    path = f"{machine.where['state_dir']}/history.jsonl"
+
+    def lines():
+        try:
+            with open(path, encoding="utf-8") as f:
+                return [json.loads(line) for line in f]
+        except FileNotFoundError:
+            return []
+
+    until(lambda: len(lines()) == 2, "two checkpoints are written down")
+    first, second = lines()
+    check(first["disks_named"] == 1 and first["disks"] == "sda" and
+          first["lun_aware"], str(first))
+    check(second["disks_named"] == 2 and not second["lun_aware"] and
+          second["disks"] == f"sdb, {GUID}:0:0:9", str(second))
+    _, out, _ = hvtest.run([f"{hvtest.BIN}/hv_vssctl", "history", "-v", "--set",
+                            f"state_dir={machine.where['state_dir']}"])
+    check("the host named 1 disk(s): sda; what is on others was left alone" in out,
+          out)
 
 
 @case
