@@ -13,6 +13,8 @@
 
 #include <sys/mman.h>
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <time.h>
 
 /* It goes on while the machine sleeps, as the host's clock does. */
@@ -30,5 +32,8 @@ void os_set_name(const char *name);
 
 /* Nobody reads this process's memory, and it leaves no core. */
 void os_no_trace(void);
+
+/* The path of the program that runs. */
+bool os_self(char *path, size_t len);
 
 #endif /* _OS_H_ */

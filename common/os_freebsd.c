@@ -7,8 +7,10 @@
 
 #include "os.h"
 
-#include <sys/procctl.h>
 #include <sys/types.h>
+
+#include <sys/procctl.h>
+#include <sys/sysctl.h>
 
 #include <unistd.h>
 
@@ -24,4 +26,14 @@ os_no_trace(void)
 	int how = PROC_TRACE_CTL_DISABLE;
 
 	(void)procctl(P_PID, getpid(), PROC_TRACE_CTL, &how);
+}
+
+bool
+os_self(char *path, size_t len)
+{
+	static const int mib[] = { CTL_KERN, KERN_PROC, KERN_PROC_PATHNAME,
+		-1 };
+
+	return (sysctl(mib, sizeof(mib) / sizeof(mib[0]), path, &len, NULL,
+		    0) == 0);
 }

@@ -9,6 +9,8 @@
 
 #include <sys/prctl.h>
 
+#include <unistd.h>
+
 void
 os_set_name(const char *name)
 {
@@ -19,4 +21,13 @@ void
 os_no_trace(void)
 {
 	(void)prctl(PR_SET_DUMPABLE, 0);
+}
+
+bool
+os_self(char *path, size_t len)
+{
+	ssize_t n = readlink("/proc/self/exe", path, len - 1);
+
+	path[n > 0 ? n : 0] = '\0';
+	return (n > 0);
 }

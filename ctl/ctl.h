@@ -25,6 +25,8 @@ int ctl_check_main(int argc, char **argv);
 int ctl_history_main(int argc, char **argv);
 int ctl_run_main(int argc, char **argv);
 int ctl_status_main(int argc, char **argv);
+int ctl_thaw_main(int argc, char **argv);
+int ctl_timeline_main(int argc, char **argv);
 
 /* How a command is used, or all (NULL). */
 void ctl_print_usage(FILE *fp, const char *name);

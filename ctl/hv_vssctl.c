@@ -27,6 +27,9 @@ static const struct ctl_cmd commands[] = {
 	{ "status", CTL_LOOK, ctl_status_main },
 	{ "history", "[-v] [-n N] [--failed] " CTL_LOOK " [ID]",
 	    ctl_history_main },
+	{ "timeline", "[--svg FILE] " CTL_LOOK " [ID | last]",
+	    ctl_timeline_main },
+	{ "thaw", "[--force] " CTL_LOOK, ctl_thaw_main },
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -88,16 +88,6 @@ dm_os_dir(const struct dm *dm)
 	return ("/dev");
 }
 
-bool
-dm_os_self(char *path, size_t len)
-{
-	static const int mib[] = { CTL_KERN, KERN_PROC, KERN_PROC_PATHNAME,
-		-1 };
-
-	return (sysctl(mib, sizeof(mib) / sizeof(mib[0]), path, &len, NULL,
-		    0) == 0);
-}
-
 int
 dm_os_peer(int sock, uid_t *uid)
 {

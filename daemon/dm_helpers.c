@@ -25,6 +25,7 @@
 #include "dm.h"
 #include "dm_os.h"
 #include "fdwait.h"
+#include "os.h"
 
 #ifndef HV_LIBEXECDIR
 #define HV_LIBEXECDIR "/usr/libexec"
@@ -52,7 +53,7 @@ dm_helpers_find(struct dm *dm)
 		    dm->dm_conf.cf_freezer);
 		return;
 	}
-	if (dm_os_self(self, sizeof(self))) {
+	if (os_self(self, sizeof(self))) {
 		slash = strrchr(self, '/');
 		if (slash != NULL) {
 			*slash = '\0';

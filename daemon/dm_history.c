@@ -43,6 +43,13 @@ dm_history_init(struct dm_history *hs)
 	hs->hs_pause_ns = DM_HISTORY_MIN_NS;
 }
 
+/* Nothing is frozen, nor is it being: what is prepared may wait for long. */
+static bool
+dm_history_may(const struct dm *dm)
+{
+	return (dm_txn_idle(dm) || dm->dm_txn.tx_phase == DM_PREPARED);
+}
+
 static void
 dm_history_later(struct dm_history *hs)
 {
@@ -344,12 +351,12 @@ dm_history_read(struct dm *dm)
 	hs->hs_pause_ns = DM_HISTORY_MIN_NS;
 }
 
-/* Between transactions only, and no more than there is room for. */
+/* Not while anything is frozen, and no more than there is room for. */
 void
 dm_history_poll(const struct dm *dm, struct pollfd *pfd)
 {
 	const struct dm_history *hs = &dm->dm_history;
-	bool idle = dm_txn_idle(dm);
+	bool idle = dm_history_may(dm);
 
 	pfd[0].fd = idle && hs->hs_len < DM_HISTORY_BUF ? hs->hs_fd : -1;
 	pfd[1].fd = idle ? hs->hs_end : -1;
@@ -373,7 +380,7 @@ dm_history_tick(struct dm *dm, uint64_t now_ns)
 	char err[DM_HISTORY_ERR];
 
 	dm_history_reap(hs);
-	if (!dm_txn_idle(dm) || dm->dm_quit || dm->dm_fd == -1)
+	if (!dm_history_may(dm) || dm->dm_quit || dm->dm_fd == -1)
 		return;
 	if (hs->hs_fd == -1 && now_ns >= hs->hs_again_ns) {
 		hs->hs_fd = status_request(
@@ -391,7 +398,7 @@ dm_history_deadline(const struct dm *dm)
 
 	if (hs->hs_pid != 0 && hs->hs_end == -1)
 		return (frz_now_ns() + DM_HISTORY_REAP_NS);
-	if (!dm_txn_idle(dm) || dm->dm_quit || dm->dm_fd == -1)
+	if (!dm_history_may(dm) || dm->dm_quit || dm->dm_fd == -1)
 		return (DM_NEVER);
 	if (hs->hs_fd == -1 || (hs->hs_pid == 0 && dm_history_whole(hs) != 0))
 		return (hs->hs_again_ns);

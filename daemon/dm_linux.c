@@ -80,15 +80,6 @@ dm_os_dir(const struct dm *dm)
 	return (dm->dm_conf.cf_run_dir);
 }
 
-bool
-dm_os_self(char *path, size_t len)
-{
-	ssize_t n = readlink("/proc/self/exe", path, len - 1);
-
-	path[n > 0 ? n : 0] = '\0';
-	return (n > 0);
-}
-
 int
 dm_os_peer(int sock, uid_t *uid)
 {

@@ -28,9 +28,6 @@ const char *dm_os_dir(const struct dm *dm);
 /* Gives up what the daemon does not need once it serves. */
 void dm_os_confine(void);
 
-/* The path of the program that runs. */
-bool dm_os_self(char *path, size_t len);
-
 /* Who is at the other end of a connected socket; -1 and errno. */
 int dm_os_peer(int sock, uid_t *uid);
 

@@ -8,9 +8,11 @@ history makes of it; the figures for Prometheus."""
 
 import json
 import os
+from xml.etree import ElementTree
 
 import hvtest
-from hvtest import Device, Machine, case, check, freeze, is_frozen, thaw, until
+from hvtest import (FAIL, FREEZE, Device, Machine, case, check, freeze,
+                    is_frozen, thaw, until)
 
 
 def guest(**sets):
@@ -74,6 +76,51 @@ def a_checkpoint_leaves_an_entry_with_everybodys_times():
     check(json.loads(out) == got, out)
     status, _, err = m.ctl("history", "7")
     check(status == 1 and "no such checkpoint" in err, err)
+
+
+@case
+def a_timeline_shows_who_was_at_rest_as_text_and_as_a_picture():
+    m = guest()
+    check(checkpoint(m, "freeze", "hold=100", "thaw") == 0, "a checkpoint")
+    entries(m, 1)
+    status, out, _ = m.ctl("timeline")
+    check(status == 0 and "checkpoint 1: " in out, out)
+    rows = out.splitlines()
+    row = next(r for r in rows if r.startswith("/mnt/xfs"))
+    check("#" in row and ">" in row and "<" in row, row)
+    check(len(row) <= 80, "it fits a terminal")
+    status, out, _ = m.ctl("timeline", "--svg", "-", "1")
+    root = ElementTree.fromstring(out)
+    texts = [t.text for t in root.iter("{http://www.w3.org/2000/svg}text")]
+    check("/mnt/ext4" in texts and "hold" in texts, texts)
+    status, _, err = m.ctl("timeline", "2")
+    check(status == 1 and "no such checkpoint" in err, err)
+    _, out, _ = m.ctl("timeline", "--json", "1")
+    check(json.loads(out) == lines(m)[0], out)
+
+
+@case
+def thaw_thaws_what_a_daemon_that_was_killed_left_frozen():
+    m = guest()
+    status, _, err = m.ctl("thaw")
+    check(status == 0 and "names nothing that is frozen" in err, err)
+    freeze("/mnt/ext4")
+    status, out, _ = m.ctl("thaw", "--force", "--json", "--set",
+                           f"freezer={hvtest.BUILD}/tests/hv_vss_freezer_test")
+    check(status == 0 and json.loads(out) == {"thawed": True}, out)
+    check(not is_frozen("/mnt/ext4"), "thawed")
+
+
+@case
+def a_refusal_before_the_freeze_is_written_at_once():
+    m = guest()
+    app = Device(m.app_dev)
+    app.poll(0)
+    host = m.host("freeze")
+    app.answer(FAIL, FREEZE)
+    check(host.wait()[0] == 3, "FREEZE fails")
+    got = entries(m, 1)[0]
+    check(got["reason"]["who"] == "application", got["reason"])
 
 
 @case
