@@ -18,8 +18,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "dm.h"
 #include "os.h"
+
+/* For the timeline to be written. */
+#define DM_MOMENT_MS 50
 
 static const char *const dm_step_name[FRZ_NSTEPS] = {
 	[FRZ_STEP_FLUSH] = "flush",
@@ -143,8 +147,8 @@ dm_report_name(FILE *fp, const char *name)
 }
 
 /* One line a step and file system, appended to the file of `trace'. */
-void
-dm_report_timeline(struct dm *dm)
+static int
+dm_report_append(struct dm *dm)
 {
 	struct dm_txn *tx = &dm->dm_txn;
 	struct frz_slot *fs;
@@ -153,14 +157,9 @@ dm_report_timeline(struct dm *dm)
 	uint32_t i;
 	FILE *fp;
 
-	if (dm->dm_conf.cf_trace == NULL || tx->tx_nfs == 0)
-		return;
 	fp = fopen(dm->dm_conf.cf_trace, "ae");
-	if (fp == NULL) {
-		report(REPORT_WARNING, "%s: %s", dm->dm_conf.cf_trace,
-		    strerror(errno));
-		return;
-	}
+	if (fp == NULL)
+		return (errno);
 	for (i = 0; i < tx->tx_nfs; i++)
 		for (step = 0; step < FRZ_NSTEPS; step++) {
 			fs = &dm->dm_page->pg_slots[i];
@@ -179,7 +178,26 @@ dm_report_timeline(struct dm *dm)
 				atomic_load(&fs->fs_errno) :
 				0);
 		}
-	fclose(fp);
+	return (fclose(fp) == 0 ? 0 : errno);
+}
+
+/* In a child: what it is written to may be frozen by somebody else. */
+void
+dm_report_timeline(struct dm *dm)
+{
+	static struct apart writer;
+	pid_t pid;
+	int error;
+
+	if (dm->dm_conf.cf_trace == NULL || dm->dm_txn.tx_nfs == 0)
+		return;
+	pid = apart_begin(&writer);
+	if (pid == 0)
+		_exit(dm_report_append(dm));
+	error = pid == -1 ? EBUSY : apart_end(&writer, DM_MOMENT_MS);
+	if (error > 0)
+		report(REPORT_WARNING, "%s: %s", dm->dm_conf.cf_trace,
+		    strerror(error));
 }
 
 /* Copies until all writers are gone.  It may block; the daemon does not. */

@@ -17,8 +17,9 @@
 
 #include "report.h"
 
-#define LOG_BATCH 16384 /* bytes written at once */
-#define LOG_LINE  512	/* the longest line of the trace file */
+#define LOG_BATCH     16384 /* bytes written at once */
+#define LOG_MOMENT_MS 50    /* for the trace file to be written */
+#define LOG_LINE      512   /* the longest line of the trace file */
 
 /* The one line about a checkpoint with which all is well. */
 static void
@@ -207,71 +208,93 @@ log_clock(struct log *lg)
 	    (uint64_t)boot.tv_sec * VSS_NS_PER_S + (uint64_t)boot.tv_nsec);
 }
 
-/*
- * The file is open only while it is written: between transactions nothing of
- * ours is on a file system that may be frozen.
- */
+/* Appends what the trace holds to the file: 0, or an errno. */
 static int
-log_open(struct log *lg)
+log_append(struct log *lg)
 {
-	if (lg->lg_path == NULL)
-		return (-1);
-	return (open(lg->lg_path,
-	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+	static char buf[LOG_BATCH];
+	struct vss_trace_event te;
+	struct ckpt_client who;
+	size_t used = 0;
+	int fd;
+
+	fd = open(lg->lg_path,
+	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return (errno);
+	while (vss_trace_get(&lg->lg_trace, &te)) {
+		(void)log_who(lg, te.te_client, &who);
+		used += log_event(&te, &who, buf + used);
+		if (used > sizeof(buf) - LOG_LINE) {
+			if (!log_write(fd, buf, used))
+				return (errno);
+			used = 0;
+		}
+	}
+	return (log_write(fd, buf, used) && close(fd) == 0 ? 0 : errno);
 }
 
-/* Whether all could be written is told when that changes. */
+/* What became of what was last written is told when that changes. */
 static void
-log_told(struct log *lg, bool ok, int error)
+log_appended(struct log *lg, unsigned int ms)
 {
-	if (lg->lg_path == NULL)
-		ok = true;
-	if (!ok && !lg->lg_failed)
+	int error;
+
+	if (lg->lg_writer.ap_pid == 0)
+		return;
+	error = apart_end(&lg->lg_writer, ms);
+	if (error == -1)
+		return;
+	if (error != 0 && !lg->lg_failed)
 		report(REPORT_WARNING, "%s: the trace cannot be written: %s",
 		    lg->lg_path, strerror(error));
-	lg->lg_failed = !ok;
-	if (lg->lg_trace.tr_lost != lg->lg_told)
-		report(REPORT_WARNING, "%" PRIu64 " events were lost",
-		    lg->lg_trace.tr_lost - lg->lg_told);
-	lg->lg_told = lg->lg_trace.tr_lost;
+	lg->lg_failed = error != 0;
+	if (lg->lg_missed != 0)
+		report(REPORT_WARNING, "%s: %u events are not in it",
+		    lg->lg_path, lg->lg_missed);
+	lg->lg_missed = 0;
+}
+
+/*
+ * The file is open only while it is written, and in a child: between
+ * transactions nothing of ours is on a file system that may be frozen, and one
+ * that somebody else has frozen holds nobody up.
+ */
+static void
+log_file(struct log *lg)
+{
+	pid_t pid;
+
+	log_appended(lg, 0);
+	pid = apart_begin(&lg->lg_writer);
+	if (pid == 0)
+		_exit(log_append(lg));
+	if (pid == -1)
+		lg->lg_missed += lg->lg_trace.tr_count;
 }
 
 /* What the trace holds becomes checkpoints, and lines of the file. */
 static void
 log_drain(struct log *lg)
 {
-	static char buf[LOG_BATCH];
 	struct vss_trace_event te;
 	uint64_t seq = lg->lg_digest.dg_seq;
 	struct ckpt_client who;
 	const struct ckpt *ck;
-	size_t used = 0;
-	bool known, ok;
-	int error, fd;
+	bool known;
 
 	log_clock(lg);
-	fd = log_open(lg);
-	error = errno;
-	ok = fd >= 0;
+	if (lg->lg_path != NULL)
+		log_file(lg);
 	while (vss_trace_get(&lg->lg_trace, &te)) {
 		known = log_who(lg, te.te_client, &who);
 		ckpt_digest_event(&lg->lg_digest, &te, known ? &who : NULL);
-		if (!ok)
-			continue;
-		used += log_event(&te, &who, buf + used);
-		if (used > sizeof(buf) - LOG_LINE) {
-			ok = log_write(fd, buf, used);
-			error = errno;
-			used = 0;
-		}
 	}
-	if (ok && !log_write(fd, buf, used)) {
-		ok = false;
-		error = errno;
-	}
-	log_told(lg, ok, error);
-	if (fd >= 0)
-		close(fd);
+	log_appended(lg, LOG_MOMENT_MS);
+	if (lg->lg_trace.tr_lost != lg->lg_told)
+		report(REPORT_WARNING, "%" PRIu64 " events were lost",
+		    lg->lg_trace.tr_lost - lg->lg_told);
+	lg->lg_told = lg->lg_trace.tr_lost;
 	while (seq < lg->lg_digest.dg_seq)
 		if ((ck = ckpt_digest_find(&lg->lg_digest, ++seq)) != NULL)
 			log_checkpoint(ck);

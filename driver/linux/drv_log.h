@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "apart.h"
 #include "ckpt_digest.h"
 
 #define LOG_EVENTS  2048 /* the trace ring's size */
@@ -25,6 +26,8 @@ struct log {
 	const struct vss_engine *lg_engine;
 	uint32_t lg_nslots;
 	const char *lg_path;	 /* of the trace file; NULL: none */
+	struct apart lg_writer;	 /* who writes it */
+	uint32_t lg_missed;	 /* events that nobody could write */
 	bool lg_failed;		 /* it could not be written; said so */
 	bool lg_lost;		 /* the hold was lost; said so */
 	uint64_t lg_told;	 /* events lost when last told */

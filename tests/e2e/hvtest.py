@@ -167,7 +167,10 @@ def _fs_ioctl(mount, request):
     if not isolated():
         raise SystemExit("hvtest: freezing is only tried in the isolated root;"
                          " run this test through tests/isoroot/isoroot")
-    fd = os.open(mount, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fd = os.open(mount, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as e:
+        return e.errno
     try:
         fcntl.ioctl(fd, request, 0)
         return 0

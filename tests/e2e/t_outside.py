@@ -10,6 +10,7 @@ stays frozen, every request is answered, and when the trouble is over backups
 work as before."""
 
 import errno
+import fcntl
 import os
 import resource
 import signal
@@ -87,12 +88,14 @@ def full_file_systems_are_frozen_and_thawed_like_others():
 
 @case
 def a_full_run_directory_refuses_the_freeze_and_leaves_no_record():
-    m = machine()
+    hvtest.after(guest.freezers_end)
+    m = hvtest.Machine()
     run = m.dir + "/run"
     os.mkdir(run)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", run],
                    check=True)
     hvtest.after(subprocess.run, ["umount", "-l", run])
+    m.start_driver()
     m.start_daemon()
     filler = fill(run)
     status, got = backup(m)
@@ -313,6 +316,71 @@ def a_storm_of_stops_and_signals_costs_time_and_no_more():
         check(status == 0, got)
     check([m.driver.pid, m.daemon.pid, *helpers()] == pids, "nobody died")
     nothing_frozen("after the storm")
+
+
+@case
+def a_daemon_that_is_started_anew_at_any_moment_leaves_nothing_frozen():
+    m = machine()
+    for n in range(12):
+        m.start_daemon()
+        host = m.host("check", "freeze", "hold=40", "thaw")
+        time.sleep(0.01 * n)
+        check(m.daemon.end() == 0, "exit status")
+        nothing_frozen("it ended %d ms after the host's start" % (10 * n))
+        host.wait()
+        check(all(r["reply"] != "none" for r in host.replies()),
+              host.replies())
+    m.start_daemon()
+    works(m)
+
+
+@case
+def a_trace_on_what_somebody_else_froze_holds_nobody_up():
+    hvtest.freeze("/mnt/ext4")
+    hvtest.after(hvtest.thaw, "/mnt/ext4")
+    m = machine(trace="/mnt/ext4/trace", exclude="/mnt/ext4")
+    m.start_daemon()
+    for _ in range(3):
+        check(backup(m)[0] == 0, "a backup")
+    check(hvtest.is_frozen("/mnt/ext4"), "it is as it was")
+
+
+SHUTDOWN = 0x8004587D  # XFS_IOC_GOINGDOWN, EXT4_IOC_SHUTDOWN
+
+
+def shut_down(mount):
+    """The file system is as after an error of its disk, for good; a descriptor."""
+    fd = os.open(mount, os.O_RDONLY)
+    fcntl.ioctl(fd, SHUTDOWN, bytearray(b"\x02\0\0\0"))
+    return fd
+
+
+def was_frozen(fd):
+    """Also where nothing can be opened any more."""
+    try:
+        fcntl.ioctl(fd, hvtest.FITHAW, 0)
+        return True
+    except OSError:
+        return False
+
+
+# The last, since it cannot be undone here.
+@case
+def a_file_system_whose_disk_fails_is_refused_or_let_go():
+    m = machine()
+    m.start_daemon()
+    works(m)
+    host = m.host("freeze", "hold=500", "thaw")
+    check(host.reply("freeze")["reply"] == "ok", host.replies())
+    fds = [shut_down(mount) for mount in MOUNTS]
+    check(host.reply("thaw")["reply"] != "none", host.replies())
+    host.wait()
+    check(not any(map(was_frozen, fds)), "one stayed frozen")
+    for _ in range(2):
+        status, got = backup(m)
+        check(status == 3 and got["freeze"] == "fail", got)
+        check(not any(map(was_frozen, fds)), "one was left frozen")
+    m.daemon.says("Input/output error")
 
 
 hvtest.main()
