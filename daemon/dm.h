@@ -93,6 +93,7 @@ struct dm_fs {
 	uint32_t df_minor;
 	uint32_t df_level;
 	uint32_t df_flags; /* FRZ_F_* */
+	uint32_t df_disk;
 };
 
 /* A notification that was read and not answered; dq_opt 0: none. */

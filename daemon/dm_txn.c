@@ -154,6 +154,7 @@ dm_txn_take_plan(struct dm *dm, char *why, size_t len)
 		df->df_major = pl->pl_major;
 		df->df_minor = pl->pl_minor;
 		df->df_level = pl->pl_level;
+		df->df_disk = pl->pl_disk;
 		df->df_flags = pl->pl_any_dev ? FRZ_F_ANY_DEV : 0;
 		if (pl->pl_action == PLAN_SYNC)
 			df->df_flags |= FRZ_F_SYNC_ONLY;
@@ -227,6 +228,7 @@ dm_txn_open_next(struct dm *dm)
 		fm.fm_minor = df->df_minor;
 		fm.fm_level = df->df_level;
 		fm.fm_flags = df->df_flags;
+		fm.fm_disk = df->df_disk;
 		snprintf(fm.fm_path, sizeof(fm.fm_path), "%s", df->df_point);
 	} else {
 		tx->tx_phase = DM_FLUSHING;

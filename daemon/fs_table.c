@@ -378,6 +378,37 @@ fs_table_reaches(const struct fs_table *ft, unsigned int fs, unsigned int lower)
 	return (found);
 }
 
+static uint32_t
+find_disk(const struct fs_table *ft, unsigned int fs, bool *seen)
+{
+	const struct fs_system *fy = &ft->ft_fs[fs];
+	uint32_t disk = 0;
+
+	if (seen[fs])
+		return (0);
+	seen[fs] = true;
+	for (unsigned int i = 0; i < fy->fy_ndevices; i++)
+		if (fy->fy_devices[i].fv_hardware)
+			return (fy->fy_devices[i].fv_major << 20 |
+			    fy->fy_devices[i].fv_minor);
+	for (unsigned int i = 0; i < fy->fy_nlower && disk == 0; i++)
+		disk = find_disk(ft, fy->fy_lower[i], seen);
+	return (disk);
+}
+
+uint32_t
+fs_table_disk(const struct fs_table *ft, unsigned int fs)
+{
+	bool *seen = calloc(ft->ft_nfs, sizeof(*seen));
+	uint32_t disk;
+
+	if (seen == NULL)
+		return (0);
+	disk = find_disk(ft, fs, seen);
+	free(seen);
+	return (disk);
+}
+
 static bool
 unsure(const struct fs_system *fy)
 {

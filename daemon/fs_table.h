@@ -58,6 +58,12 @@ int fs_table_guess(struct fs_table *ft);
 bool fs_table_reaches(
     const struct fs_table *ft, unsigned int fs, unsigned int lower);
 
+/*
+ * A number for the disk that a file system lies on, the first found of several;
+ * 0 where none is known.
+ */
+uint32_t fs_table_disk(const struct fs_table *ft, unsigned int fs);
+
 /* The mount that a path leads to, or FS_NONE. */
 unsigned int fs_table_resolve(const struct fs_table *ft, const char *path);
 

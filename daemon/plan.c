@@ -603,6 +603,8 @@ add_line(struct making *mk, struct plan *pn, unsigned int mount)
 	pl->pl_mnt_id = m->fm_id;
 	pl->pl_major = m->fm_major;
 	pl->pl_minor = m->fm_minor;
+	if (pl->pl_action == PLAN_FREEZE || pl->pl_action == PLAN_SYNC)
+		pl->pl_disk = fs_table_disk(&mk->mk_ft, m->fm_fs);
 	pl->pl_any_dev = mk->mk_ft.ft_fs[m->fm_fs].fy_any_dev;
 	pl->pl_point = m->fm_point;
 	pl->pl_type = m->fm_type;

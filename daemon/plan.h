@@ -44,6 +44,7 @@ struct plan_line {
 	uint32_t pl_major;     /* device number, as the mount table says it */
 	uint32_t pl_minor;
 	bool pl_any_dev;      /* st_dev is another than that (btrfs) */
+	uint32_t pl_disk;     /* what it lies on is the same as of others */
 	const char *pl_point; /* mount point, by which it can be opened */
 	const char *pl_type;
 	const char *pl_device; /* mount source, for people */

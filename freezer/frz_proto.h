@@ -46,7 +46,7 @@
 #define FRZ_VERSION	1
 #define FRZ_FS_MAX	1024 /* file systems in one transaction */
 #define FRZ_THREADS_MAX 32
-#define FRZ_FEW		4
+#define FRZ_FEW		2
 #define FRZ_PATH_MAX	1024 /* of a mount point, with the closing NUL */
 #define FRZ_FDS_MAX	3    /* descriptors with one message */
 
@@ -97,7 +97,7 @@ enum frz_start {
 #define FRZ_F_ANY_DEV	0x00000004 /* OPEN: fm_major and fm_minor say nothing */
 #define FRZ_F_ANY_MOUNT 0x00000008 /* OPEN: nor does fm_mnt_id */
 #define FRZ_F_RCU	0x00000010 /* FREEZE: raise rcu_expedited for it */
-#define FRZ_F_FEW	0x00000020 /* FLUSH: no more than FRZ_FEW at once */
+#define FRZ_F_FEW	0x00000020 /* FLUSH: FRZ_FEW of a disk at once */
 
 struct frz_slot {
 	_Atomic uint32_t fs_state;
@@ -158,7 +158,7 @@ struct frz_msg {
 	uint32_t fm_major;
 	uint32_t fm_minor;
 	uint32_t fm_flags;
-	uint32_t fm_reserved;
+	uint32_t fm_disk; /* OPEN: what it is flushed to, by any number */
 	char fm_path[FRZ_PATH_MAX]; /* OPEN: NUL-terminated */
 };
 

@@ -48,10 +48,16 @@ struct wk {
 	_Atomic bool wk_thawing[FRZ_FS_MAX]; /* a thaw of it is among them */
 	_Atomic uint32_t wk_refused;	     /* freezes that failed */
 	uint32_t wk_order; /* FLUSH or FREEZE whose DONE is due, or 0 */
-	uint32_t wk_next;  /* FLUSH: the first whose flush has not begun */
-	uint32_t wk_most;  /* and how many may be out at once */
-	int32_t wk_level;  /* being frozen now */
-	bool wk_thaw_due;  /* DONE for THAW is due */
+	uint32_t wk_left;  /* FLUSH: how many have not begun */
+	bool wk_few;	   /* and no more than a few of a disk are to be out */
+	bool wk_begun[FRZ_FS_MAX];
+	uint32_t wk_disk[FRZ_FS_MAX];  /* of each, 0 to wk_ndisks */
+	uint32_t wk_disks[FRZ_FS_MAX]; /* as the daemon calls them */
+	_Atomic uint32_t
+	    wk_disk_out[FRZ_FS_MAX]; /* flushes that are not back */
+	uint32_t wk_ndisks;
+	int32_t wk_level; /* being frozen now */
+	bool wk_thaw_due; /* DONE for THAW is due */
 	bool wk_force;
 	bool wk_orphan; /* the daemon is gone */
 	bool wk_expired;
@@ -94,6 +100,7 @@ wk_job_flush(void *ctx, uint32_t i)
 	frz_slot_end(fs, FRZ_STEP_FLUSH);
 	if (error != 0)
 		frz_slot_failed(fs, FRZ_STEP_FLUSH, error);
+	atomic_fetch_sub(&wk->wk_disk_out[wk->wk_disk[i]], 1);
 	atomic_fetch_sub(&wk->wk_out[FRZ_STEP_FLUSH], 1);
 }
 
@@ -276,18 +283,28 @@ wk_next_level(struct wk *wk)
 }
 
 /*
- * Begins as many flushes as may be out.  They share their disks: all at once
- * they fill the disks' queues, and who writes meanwhile waits behind all that
- * for a block of a journal.
+ * Begins as many flushes as may be out.  All that share a disk would fill its
+ * queue, and who writes meanwhile would wait behind that for a block of a
+ * journal.
  */
 static void
 wk_flush(struct wk *wk)
 {
+	_Atomic uint32_t *out;
+	uint32_t i;
+
 	if (wk_must_stop(wk))
-		wk->wk_next = wk->wk_count;
-	while (wk->wk_next < wk->wk_count &&
-	    atomic_load(&wk->wk_out[FRZ_STEP_FLUSH]) < wk->wk_most)
-		wk_put(wk, FRZ_STEP_FLUSH, wk_job_flush, wk->wk_next++);
+		wk->wk_left = 0;
+	for (i = 0; i < wk->wk_count && wk->wk_left != 0; i++) {
+		out = &wk->wk_disk_out[wk->wk_disk[i]];
+		if (wk->wk_begun[i] ||
+		    (wk->wk_few && atomic_load(out) >= FRZ_FEW))
+			continue;
+		wk->wk_begun[i] = true;
+		wk->wk_left--;
+		atomic_fetch_add(out, 1);
+		wk_put(wk, FRZ_STEP_FLUSH, wk_job_flush, i);
+	}
 }
 
 /* What follows from jobs that came back. */
@@ -393,6 +410,20 @@ wk_hold(struct wk *wk, uint32_t i)
 	return (error == 0 ? 0 : EOWNERDEAD);
 }
 
+static void
+wk_set_disk(struct wk *wk, uint32_t i, uint32_t disk)
+{
+	uint32_t d = 0;
+
+	if (i == 0)
+		wk->wk_ndisks = 0;
+	while (d < wk->wk_ndisks && wk->wk_disks[d] != disk)
+		d++;
+	if (d == wk->wk_ndisks)
+		wk->wk_disks[wk->wk_ndisks++] = disk;
+	wk->wk_disk[i] = d;
+}
+
 static int
 wk_open(struct wk *wk, struct frz_msg *fm)
 {
@@ -411,6 +442,7 @@ wk_open(struct wk *wk, struct frz_msg *fm)
 		error = frz_fs_open(fm, &wk->wk_fd[i]);
 	if (error != 0)
 		return (error);
+	wk_set_disk(wk, i, fm->fm_disk);
 	wk->wk_count++;
 	fs = &wk->wk_page->pg_slots[i];
 	fs->fs_level = fm->fm_level;
@@ -468,9 +500,9 @@ wk_start(struct wk *wk, const struct frz_msg *fm)
 		if ((fm->fm_flags & FRZ_F_RCU) != 0 && !wk_must_stop(wk))
 			wk->wk_raised = frz_rcu_raise(wk->wk_rcu, wk->wk_page);
 	} else {
-		wk->wk_next = 0;
-		wk->wk_most = (fm->fm_flags & FRZ_F_FEW) != 0 ? FRZ_FEW :
-								FRZ_FS_MAX;
+		memset(wk->wk_begun, 0, sizeof(wk->wk_begun));
+		wk->wk_left = wk->wk_count;
+		wk->wk_few = (fm->fm_flags & FRZ_F_FEW) != 0;
 	}
 	wk->wk_order = fm->fm_op;
 	return (0);

@@ -154,7 +154,10 @@ order(void)
 	fm.fm_count = fm.fm_index = fz.fz_count;
 	fm.fm_deadline_ns = fr.fr_now_ns + 60000000000ULL;
 	fm.fm_level = odd / 16 % 4;
+	fm.fm_disk = odd / 64;
 	fm.fm_flags = odd % 16 == 15 ? FRZ_F_SYNC_ONLY : 0;
+	if (fm.fm_op == FRZ_FLUSH && odd % 2 == 0)
+		fm.fm_flags |= FRZ_F_FEW;
 	switch (odd % 16) {
 	case 1:
 		fm.fm_gen = ++fz.fz_gen;
@@ -223,6 +226,14 @@ begin_transaction(void)
 	if (wk0.wk_count == 0 && fr.fr_njobs == 0 && wk0.wk_order == 0 &&
 	    !fr.fr_in_job && !wk0.wk_thaw_due)
 		frz_page_begin(fz.fz_page, ++fz.fz_gen, NFAKES);
+}
+
+/* The first flush leaves the disks room for who writes. */
+static void
+check_flushes(void)
+{
+	for (uint32_t i = 0; i < wk0.wk_ndisks && wk0.wk_few; i++)
+		FUZZ_CHECK(atomic_load(&wk0.wk_disk_out[i]) <= FRZ_FEW);
 }
 
 /* One thing happens. */
@@ -303,6 +314,7 @@ fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout)
 	if (n == 1)
 		return (poll(pfd, n, 0));
 	FUZZ_CHECK(fr.fr_polls++ < POLLS_MAX);
+	check_flushes();
 	if (fr.fr_in.fi_left != 0)
 		act();
 	else

@@ -203,11 +203,19 @@ def the_timeline_has_each_step_of_each_file_system():
     hvtest.after(os.unlink, "/run/timeline.json")
     status, replies = m.host("freeze", "thaw").wait()
     check(status == 0, "host: %s" % replies)
-    until(lambda: os.path.exists("/run/timeline.json"), "a timeline")
-    with open("/run/timeline.json", encoding="utf-8") as f:
-        events = [e for e in map(json.loads, f) if e["who"] == "daemon"]
-    seen = sorted((e["name"], e["event"]) for e in events)
     want = sorted((n, e) for n in MOUNTS for e in ("flush", "freeze", "thaw"))
+    events = []
+
+    def whole():
+        """It is written after the host was answered, and not at once."""
+        if os.path.exists("/run/timeline.json"):
+            with open("/run/timeline.json", encoding="utf-8") as f:
+                events[:] = [e for e in (json.loads(x) for x in f
+                                         if x.endswith("\n"))
+                             if e["who"] == "daemon"]
+        return len(events) >= len(want)
+    until(whole, "a timeline")
+    seen = sorted((e["name"], e["event"]) for e in events)
     check(seen == want, "events: %s" % seen)
     at = {(e["name"], e["event"]): e["t_ns"] for e in events}
     check(at["/mnt/in", "freeze"] < at["/mnt/xfs", "freeze"], "order")

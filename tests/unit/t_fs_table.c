@@ -216,6 +216,27 @@ what_lies_on_what_is_followed_to_the_bottom(void **state)
 }
 
 static void
+a_disk_is_found_below_images_and_mappings(void **state)
+{
+	static const struct fs_device disk = { 8, 16, true };
+	static const struct fs_device mapping = { 254, 1, false };
+
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++)
+		(void)add(i == 0 ? FS_NONE : 0, "/", "ext4", i);
+	finish();
+	assert_int_equal(fs_table_device(&table, 0, &mapping), 0);
+	assert_int_equal(fs_table_device(&table, 0, &disk), 0);
+	assert_int_equal(fs_table_device(&table, 1, &mapping), 0);
+	assert_int_equal(fs_table_lies_on(&table, 1, 3), 0);
+	assert_int_equal(fs_table_lies_on(&table, 3, 1), 0);
+	assert_int_equal(fs_table_lies_on(&table, 3, 0), 0);
+	assert_int_equal(fs_table_disk(&table, 0), 8 << 20 | 16);
+	assert_int_equal(fs_table_disk(&table, 1), 8 << 20 | 16);
+	assert_int_equal(fs_table_disk(&table, 2), 0);
+}
+
+static void
 an_image_hidden_by_its_own_mount_lies_on_what_is_beneath(void **state)
 {
 	(void)state;
@@ -265,6 +286,7 @@ main(void)
 		CASE(a_path_through_what_may_hang_is_a_detour),
 		CASE(parents_that_go_round_in_circles_end),
 		CASE(what_lies_on_what_is_followed_to_the_bottom),
+		CASE(a_disk_is_found_below_images_and_mappings),
 		CASE(an_image_hidden_by_its_own_mount_lies_on_what_is_beneath),
 		CASE(
 		    of_images_that_are_not_known_the_later_lies_on_the_earlier),
