@@ -595,7 +595,7 @@ take_over(struct run *rn)
 		report(REPORT_WARNING,
 		    "another hv_vssctl run has this name; give each its own "
 		    "(--name)");
-	else if (error != 0)
+	else if (error != 0 && rn->rn_work.cw_coprocess == NULL)
 		report(REPORT_WARNING,
 		    "%s: %s; if this is killed while at rest, nobody will thaw",
 		    path, strerror(error));
