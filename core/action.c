@@ -293,8 +293,10 @@ begin_undo(struct vss_engine *e)
 void
 vss_action_IMPOSSIBLE(struct vss_engine *e)
 {
+	bool can_happen = false;
+
 	(void)e;
-	VSS_ASSERT(false && "an event that cannot happen in this state");
+	VSS_ASSERT(can_happen);
 }
 
 void

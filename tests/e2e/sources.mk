@@ -67,3 +67,8 @@ UIOSHIM_SRCS= $(TOP)/tests/e2e/uioshim.c $(TOP)/emu/emulink.c $(TOP)/core/ring.c
 $(OUT)/tests/uioshim.so: $(UIOSHIM_SRCS)
 	$(CC) $(CPPFLAGS_ALL) -std=c11 $(WARN) $(WERROR) -O2 -g -fPIC \
 	    -fvisibility=hidden -shared -o $@ $(UIOSHIM_SRCS) -ldl
+
+# What a person with a real host is asked to run.
+E2E_PROGS+= $(OUT)/tests/hyperv-report.sh
+$(OUT)/tests/hyperv-report.sh: $(TOP)/examples/hyperv-report.sh
+	cp $(TOP)/examples/hyperv-report.sh $@

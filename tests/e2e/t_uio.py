@@ -311,4 +311,19 @@ def a_stop_in_the_hold_lets_go_before_the_channel_is_given_back():
     until(lambda: driver_of() == "hv_utils", "it is given back")
 
 
+@case
+def the_report_for_the_developers_names_device_rings_and_requests():
+    bus((GUID, "uio_hv_generic"))
+    trace = "/run/report.trace"
+    machine = guest(trace=trace)
+    works(machine)
+    machine.driver.end()
+    status, out, _ = hvtest.run(
+        ["sh", f"{hvtest.BUILD}/tests/hyperv-report.sh", trace])
+    check(status == 0, out)
+    for part in (f"{GUID} {CLASS} uio_hv_generic", "uio/uio3",
+                 '"event":"request"', '"op":"freeze"', '"value":40'):
+        check(part in out, f"{part} is in: {out}")
+
+
 hvtest.main()
