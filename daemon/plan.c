@@ -167,8 +167,8 @@ first_whole(const struct fs_table *ft, unsigned int fs)
 }
 
 /*
- * Which mount can be opened: one whose path leads to it and through nothing
- * that may hang; the whole of the file system is a directory for certain,
+ * Which mount can be opened: one whose path leads to it, is not too long and
+ * leads through nothing that may hang; the whole of the file system is a directory for certain,
  * others are asked.  FS_NONE if there is none.
  */
 static unsigned int
@@ -180,7 +180,8 @@ openable(const struct making *mk, unsigned int fs)
 	for (unsigned int i = ft->ft_fs[fs].fy_first; i < ft->ft_nmounts; i++) {
 		const struct fs_mount *m = &ft->ft_mounts[i];
 
-		if (m->fm_fs != fs || m->fm_hidden || m->fm_detour)
+		if (m->fm_fs != fs || m->fm_hidden || m->fm_detour ||
+		    strlen(m->fm_point) >= FRZ_PATH_MAX)
 			continue;
 		if (strcmp(m->fm_root, "/") == 0)
 			return (i);
@@ -205,6 +206,9 @@ why_not_openable(const struct making *mk, unsigned int fs)
 	if (m->fm_detour)
 		return ("the way to it leads through a mount that may hang; "
 			"mount it elsewhere, or");
+	if (strlen(m->fm_point) >= FRZ_PATH_MAX)
+		return ("the name of its mount point is too long; mount it "
+			"elsewhere, or");
 	return ("only mounted on what is neither a directory nor a file; "
 		"mount it as a whole, or");
 }

@@ -400,6 +400,7 @@ a_hidden_mount_is_opened_elsewhere_or_is_a_veto(void **state)
 {
 	(void)state;
 	try("hidden");
+	try("long-name");
 }
 
 static void
