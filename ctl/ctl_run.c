@@ -606,6 +606,8 @@ take_over(struct run *rn)
 	ctl_work_recover(&rn->rn_work);
 	rn->rn_owes = true;
 	begin_thaw(rn, &rn->rn_hold, true);
+	/* There may be nothing to wait for. */
+	work_events(rn);
 }
 
 int

@@ -359,6 +359,20 @@ def killed_in_the_hold_means_that_its_successor_thaws_all():
 
 
 @case
+def killed_in_the_hold_and_its_hooks_removed_it_goes_on():
+    guest = Hooks("1")
+    host = guest.hold(500)
+    guest.ctl.kill()
+    os.unlink(guest.path("1"))
+    replies(host)
+    guest.ctl = guest.start(guest.options, "its predecessor was killed")
+    guest.hook("2")
+    guest.ctl.says("takes part through")
+    guest.works()
+    guest.did_in_all("1 freeze", "2 freeze", "2 thaw")
+
+
+@case
 def a_driver_that_is_stopped_does_not_keep_hooks_quiesced():
     guest = Hooks("1", "2")
     host = guest.hold()
