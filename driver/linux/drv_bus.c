@@ -16,7 +16,6 @@
 
 #include "sysfs.h"
 
-#define BUS_DEVICES "/sys/bus/vmbus/devices"
 #define BUS_DRIVERS "/sys/bus/vmbus/drivers"
 #define BUS_CLASS   "35fa2e29-ea23-4236-96ae-3a6ebacba440"
 

@@ -16,6 +16,7 @@
 
 #include "guid.h"
 
+#define BUS_DEVICES	 "/sys/bus/vmbus/devices"
 #define BUS_UIO_DRIVER	 "uio_hv_generic"
 #define BUS_UTILS_DRIVER "hv_utils" /* the kernel's own */
 

@@ -61,8 +61,8 @@ link_uio_map_len(const struct link_uio *lu, size_t *len)
 	char dir[PATH_MAX], line[64];
 	unsigned long long size;
 
-	(void)snprintf(
-	    dir, sizeof(dir), "/sys/class/uio/%s/maps/map0", lu->lu_dev.bd_uio);
+	(void)snprintf(dir, sizeof(dir), BUS_DEVICES "/%s/uio/%s/maps/map0",
+	    lu->lu_dev.bd_guid, lu->lu_dev.bd_uio);
 	if (!sysfs_line(dir, "name", line, sizeof(line)) ||
 	    strcmp(line, UIO_RINGS) != 0 ||
 	    !sysfs_line(dir, "size", line, sizeof(line)))

@@ -21,7 +21,6 @@ GUID = "2450ee40-33bf-4fbd-892e-9fb06e9214cf"
 GUID2 = "3450ee40-33bf-4fbd-892e-9fb06e9214cf"
 DISK = "f8b3781a-1e82-4818-a1c3-63d806ec15bb"
 BUS = "/sys/bus/vmbus"
-UIO = "/sys/class/uio/uio3/maps/map0"
 RINGS = 2 * 5 * 4096  # the emulator's
 
 
@@ -36,22 +35,20 @@ def device(guid=GUID, driver="hv_utils", class_id=CLASS):
     base = f"{BUS}/devices/{guid}"
     write(f"{base}/class_id", class_id + "\n")
     write(f"{base}/driver_override")
-    os.makedirs(f"{base}/uio/uio3" if driver == "uio_hv_generic" else
-                f"{base}/.uio/uio3")
+    uio = "uio" if driver == "uio_hv_generic" else ".uio"
+    write(f"{base}/{uio}/uio3/maps/map0/name", "txrx_rings\n")
+    write(f"{base}/{uio}/uio3/maps/map0/size", f"{RINGS:#x}\n")
     if driver:
         os.symlink(f"{BUS}/drivers/{driver}", f"{base}/driver")
 
 
 def bus(*devices):
     """A machine's /sys, as far as the transport looks at it."""
-    for part in ("bus", "class"):
-        shutil.rmtree(f"/sys/{part}", ignore_errors=True)
+    shutil.rmtree("/sys/bus", ignore_errors=True)
     for driver in ("hv_utils", "uio_hv_generic"):
         for name in ("bind", "unbind", "new_id"):
             write(f"{BUS}/drivers/{driver}/{name}")
     os.makedirs(f"{BUS}/devices", exist_ok=True)
-    write(f"{UIO}/name", "txrx_rings\n")
-    write(f"{UIO}/size", f"{RINGS:#x}\n")
     device("ba6163d9-04a1-4d29-b605-72e2ffb1dc70", "", OTHER)
     for guid, driver in devices:
         device(guid, driver)
@@ -100,20 +97,15 @@ def refused(transport="uio", options=()):
     return lines[0]
 
 
-def checkpoint(machine, host, times=1):
-    """The freeze daemon's part."""
+def works(machine, times=1, options=()):
+    """Checkpoints, with the freeze daemon's part."""
     fs = Device(machine.fs_dev)
-    for _ in range(times):
-        for opt in (CHECK, FREEZE, THAW):
-            fs.answer(opt=opt)
+    host = machine.host(*times * ["check", "freeze", "thaw"], options=options)
+    for opt in times * (CHECK, FREEZE, THAW):
+        fs.answer(opt=opt)
     status, replies = host.wait()
     check(status == 0, str(replies))
     fs.close()
-
-
-def works(machine, times=1):
-    checkpoint(machine, machine.host(*times * ["check", "freeze", "thaw"]),
-               times)
 
 
 @case
@@ -148,9 +140,7 @@ def requests_that_overlap_are_each_answered():
 def the_largest_packets_come_through():
     bus((GUID, "uio_hv_generic"))
     machine = guest()
-    host = machine.host("check", "freeze", "thaw",
-                        options=260 * ["--lun", f"{DISK}:0:0:3"])
-    checkpoint(machine, host)
+    works(machine, options=260 * ["--lun", f"{DISK}:0:0:3"])
     body = struct.pack("<B", 7).ljust(13312 - 20, b"\0")
     head = struct.pack("<II HH H HH H I BB H", 1, 20 + len(body), 3, 0, 5, 5, 0,
                        len(body), 0, 0, 3, 0)
@@ -281,7 +271,7 @@ def maps_that_are_not_the_rings_are_not_used():
     for name, text in (("name", "monitor_page"), ("size", "0"),
                        ("size", "4096"), ("size", "12288"), ("size", "x")):
         bus((GUID, "uio_hv_generic"))
-        write(f"{UIO}/{name}", text + "\n")
+        write(f"{BUS}/devices/{GUID}/uio/uio3/maps/map0/{name}", text + "\n")
         machine = guest()
         machine.driver.says("not that of the rings")
         machine.driver.end()
