@@ -15,12 +15,15 @@
 #include "fuzz_dm.h"
 
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include <dirent.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <setjmp.h>
+#include <spawn.h>
 
 static int fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout);
 static int fuzz_ioctl(int fd, unsigned long request, void *arg);
