@@ -136,32 +136,6 @@ walk_parts(struct walk *wk, const char *dir, const char *list)
 	return (error);
 }
 
-/* A device by its directory, or by a link to that. */
-static int
-walk_device(struct walk *wk, const char *dir)
-{
-	struct fs_system *fy = &wk->wk_ft->ft_fs[wk->wk_fs];
-	char whole[PATH_LEN], file[PATH_LEN];
-	int error;
-
-	if (wk->wk_depth == DEPTH_MAX) {
-		fy->fy_ground = FS_GROUND_UNSEEN;
-		return (0);
-	}
-	/* The directory of a partition is in that of its disk. */
-	if (exists(dir, "partition") && join(whole, sizeof(whole), dir, ".."))
-		dir = whole;
-	error = walk_note(wk, dir);
-	if (error != 0)
-		return (error);
-	if (sysfs_line(dir, "loop/backing_file", file, sizeof(file)))
-		return (walk_image(wk, file));
-	wk->wk_depth++;
-	error = walk_parts(wk, dir, "slaves");
-	wk->wk_depth--;
-	return (error);
-}
-
 /* The directory below sys of a device that is known by its name in /dev. */
 static bool
 find_by_name(const char *root, const char *source, char *dir, size_t len)
@@ -186,6 +160,37 @@ find_by_name(const char *root, const char *source, char *dir, size_t len)
 	}
 	(void)closedir(d);
 	return (found);
+}
+
+/* A device by its directory, or by a link to that. */
+static int
+walk_device(struct walk *wk, const char *dir)
+{
+	struct fs_system *fy = &wk->wk_ft->ft_fs[wk->wk_fs];
+	char whole[PATH_LEN], file[PATH_LEN];
+	int error;
+
+	if (wk->wk_depth == DEPTH_MAX) {
+		fy->fy_ground = FS_GROUND_UNSEEN;
+		return (0);
+	}
+	/* The directory of a partition is in that of its disk. */
+	if (exists(dir, "partition") && join(whole, sizeof(whole), dir, ".."))
+		dir = whole;
+	error = walk_note(wk, dir);
+	if (error != 0)
+		return (error);
+	if (sysfs_line(dir, "loop/backing_file", file, sizeof(file)))
+		return (walk_image(wk, file));
+	wk->wk_depth++;
+	error = walk_parts(wk, dir, "slaves");
+	/* What a zram writes back to, which is no part of it ("none"). */
+	if (error == 0 && sysfs_line(dir, "backing_dev", file, sizeof(file)) &&
+	    strncmp(file, "/dev/", 5) == 0 &&
+	    find_by_name(wk->wk_root, file, whole, sizeof(whole)))
+		error = walk_device(wk, whole);
+	wk->wk_depth--;
+	return (error);
 }
 
 /* Whether a directory of links to devices has one of that number. */
