@@ -26,7 +26,7 @@ const char *const fs_names_pseudo[] = { "proc", "sysfs", "devpts", "devtmpfs",
 	"bpf", "nsfs", "resctrl", "binder", "dlmfs", "ocfs2_dlmfs",
 	"functionfs", "gadgetfs", "spufs", "xenfs", "usbfs", "usbdevfs",
 	"pipefs", "sockfs", "bdev", "anon_inodefs", "balloon_xenfs",
-	"guest_memfd", "secretmem", "pidfs", "drm", NULL };
+	"guest_memfd", "secretmem", "pidfs", "drm", "oracleasmfs", NULL };
 
 const char *const fs_names_memory[] = { "tmpfs", "ramfs", "rootfs", "hugetlbfs",
 	NULL };
