@@ -379,6 +379,13 @@ fs_table_reaches(const struct fs_table *ft, unsigned int fs, unsigned int lower)
 }
 
 static uint32_t
+number_of(const struct fs_device *fv)
+{
+	return (fv->fv_major << 20 | fv->fv_minor);
+}
+
+/* What is no image and has nothing below it is a disk too (nbd, rbd). */
+static uint32_t
 find_disk(const struct fs_table *ft, unsigned int fs, bool *seen)
 {
 	const struct fs_system *fy = &ft->ft_fs[fs];
@@ -389,10 +396,11 @@ find_disk(const struct fs_table *ft, unsigned int fs, bool *seen)
 	seen[fs] = true;
 	for (unsigned int i = 0; i < fy->fy_ndevices; i++)
 		if (fy->fy_devices[i].fv_hardware)
-			return (fy->fy_devices[i].fv_major << 20 |
-			    fy->fy_devices[i].fv_minor);
+			return (number_of(&fy->fy_devices[i]));
 	for (unsigned int i = 0; i < fy->fy_nlower && disk == 0; i++)
 		disk = find_disk(ft, fy->fy_lower[i], seen);
+	if (disk == 0 && fy->fy_ndevices > 0 && !fy->fy_loop)
+		disk = number_of(&fy->fy_devices[fy->fy_ndevices - 1]);
 	return (disk);
 }
 

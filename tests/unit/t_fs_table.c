@@ -234,6 +234,10 @@ a_disk_is_found_below_images_and_mappings(void **state)
 	assert_int_equal(fs_table_disk(&table, 0), 8 << 20 | 16);
 	assert_int_equal(fs_table_disk(&table, 1), 8 << 20 | 16);
 	assert_int_equal(fs_table_disk(&table, 2), 0);
+	assert_int_equal(fs_table_device(&table, 2, &mapping), 0);
+	assert_int_equal(fs_table_disk(&table, 2), 254 << 20 | 1);
+	table.ft_fs[2].fy_loop = true;
+	assert_int_equal(fs_table_disk(&table, 2), 0);
 }
 
 static void
