@@ -39,6 +39,7 @@ struct wk {
 	uint64_t wk_retry_ns; /* when to try a thaw that failed once more */
 	uint32_t wk_order;    /* FREEZE whose DONE is due, or 0 */
 	bool wk_thaw_due;     /* DONE for THAW is due */
+	bool wk_thawing;      /* something may wait to be thawed */
 	bool wk_orphan;	      /* the daemon is gone */
 	bool wk_expired;
 };
@@ -187,31 +188,45 @@ wk_thaw(struct wk *wk, uint32_t i)
 		atomic_store(&fs->fs_by, FRZ_BY_WORKER);
 }
 
-/* Lets go of everything, in the order in which it was frozen reversed. */
+/* The next one to be thawed: highest level, first slot; WK_NONE: none is. */
+static uint32_t
+wk_next_thaw(struct wk *wk)
+{
+	uint32_t i, next = WK_NONE;
+
+	for (i = 0; i < wk->wk_count; i++)
+		if (atomic_load(&wk_slot(wk, i)->fs_state) == FRZ_FROZEN &&
+		    (next == WK_NONE ||
+			wk_slot(wk, i)->fs_level > wk_slot(wk, next)->fs_level))
+			next = i;
+	return (next);
+}
+
+/* Begins to let go of everything: one at a time, with a look at orders. */
 static void
 wk_thaw_all(struct wk *wk)
 {
-	uint32_t i, next;
-
 	atomic_store(&wk->wk_page->pg_stop, 1);
-	wk->wk_retry_ns = 0;
-	for (i = 0; i < wk->wk_count; i++)
+	wk->wk_thawing = true;
+	for (uint32_t i = 0; i < wk->wk_count; i++)
 		(void)frz_slot_move(wk_slot(wk, i), FRZ_OPENED, FRZ_THAWED);
-	for (;;) {
-		next = WK_NONE;
-		for (i = 0; i < wk->wk_count; i++)
-			if (atomic_load(&wk_slot(wk, i)->fs_state) ==
-				FRZ_FROZEN &&
-			    (next == WK_NONE ||
-				wk_slot(wk, i)->fs_level >
-				    wk_slot(wk, next)->fs_level))
-				next = i;
-		if (next == WK_NONE)
-			break;
+}
+
+/* One step of that; then what could not be thawed is tried once more. */
+static void
+wk_thaw_step(struct wk *wk)
+{
+	uint32_t next = wk_next_thaw(wk);
+
+	if (next != WK_NONE) {
 		wk_thaw(wk, next);
+		return;
 	}
-	/* Once more what could not be thawed the last time. */
-	for (i = 0; i < wk->wk_count; i++)
+	wk->wk_thawing = false;
+	if (wk->wk_retry_ns == 0 || frz_now_ns() < wk->wk_retry_ns)
+		return;
+	wk->wk_retry_ns = 0;
+	for (uint32_t i = 0; i < wk->wk_count; i++)
 		if (atomic_load(&wk_slot(wk, i)->fs_state) == FRZ_THAWING)
 			wk_thaw(wk, i);
 }
@@ -244,13 +259,13 @@ wk_progress(struct wk *wk)
 
 	if (wk->wk_order != FRZ_FREEZE)
 		return;
-	if (i != WK_NONE) {
-		error = wk_freeze(wk, i);
-		if (error != 0 && error != ECANCELED)
-			failed = i;
-	} else
+	if (i == WK_NONE && !wk_must_stop(wk))
 		error = wk_flush_pools(wk, &failed);
-	if (wk_must_stop(wk) && error == 0)
+	else if (i != WK_NONE) {
+		error = wk_freeze(wk, i);
+		failed = error != 0 && error != ECANCELED ? i : WK_NONE;
+	}
+	if (error == 0 && wk_must_stop(wk))
 		error = ECANCELED;
 	if (error == 0 && i != WK_NONE)
 		return;
@@ -421,8 +436,8 @@ wk_tick(struct wk *wk)
 		wk_thaw_all(wk);
 		wk_say(wk, FRZ_EXPIRED, 0, ETIMEDOUT, WK_NONE);
 	}
-	if (wk->wk_retry_ns != 0 && now >= wk->wk_retry_ns)
-		wk_thaw_all(wk);
+	if (wk->wk_thawing || (wk->wk_retry_ns != 0 && now >= wk->wk_retry_ns))
+		wk_thaw_step(wk);
 }
 
 static int
@@ -430,7 +445,7 @@ wk_wait_ms(struct wk *wk)
 {
 	uint64_t at = UINT64_MAX;
 
-	if (wk->wk_order != 0)
+	if (wk->wk_order != 0 || wk->wk_thawing)
 		return (0);
 	if (wk->wk_lease_ns != 0 && !wk->wk_expired)
 		at = wk->wk_lease_ns;

@@ -70,7 +70,7 @@ class Holder:
 class Process:
     """A worker or a guard of our own, and our end of its socket."""
 
-    def __init__(self, role, devices, program=PROGRAM):
+    def __init__(self, role, devices, program=PROGRAM, env=()):
         self.sock, theirs = socket.socketpair(socket.AF_UNIX,
                                               socket.SOCK_SEQPACKET)
         self.pid = os.fork()
@@ -78,7 +78,8 @@ class Process:
             os.dup2(theirs.fileno(), 3, inheritable=True)
             close_others(3)
             os.execve(program, [program, role],
-                      {**os.environ, "HV_VSS_TEST_DEVICES": devices})
+                      {**os.environ, "HV_VSS_TEST_DEVICES": devices,
+                       **dict(env)})
         theirs.close()
         self.pidfd = os.pidfd_open(self.pid)
         ready = self.receive(5)
@@ -168,11 +169,18 @@ class Freezer:
         fcntl.fcntl(self.memfd, 1033, 1 | 2 | 4)
         self.page = mmap.mmap(self.memfd, PAGE_SIZE)
         self.page[0:8] = struct.pack("=II", 0x66726565, 1)
-        self.worker = Process("worker", devices)
-        self.guard = Process("guard", devices)
+        self.worker = self.start("worker", devices)
+        self.guard = self.start("guard", devices)
         self.introduce()
         self.guard.expect(ATTACH)
         hvtest.after(self.end)
+
+    def start(self, role, devices):
+        return Process(role, devices)
+
+    def identify(self, path):
+        """Mount id and device numbers, as the plan has them."""
+        return statx_mount(path)
 
     def introduce(self):
         """Gives worker and guard the page and each other."""
@@ -190,7 +198,7 @@ class Freezer:
         self.worker.kill(signal.SIGKILL)
         assert self.worker.ended(10), "does not end"
         self.worker.end()
-        self.worker = Process("worker", scratch_devices())
+        self.worker = self.start("worker", scratch_devices())
         self.introduce()
         self.guard.kill(signal.SIGCONT)
         self.guard.expect(ATTACH)
@@ -208,7 +216,7 @@ class Freezer:
     def open(self, flags=0):
         self.begin()
         for i, (path, level) in enumerate(self.mounts):
-            mnt_id, major, minor = statx_mount(path)
+            mnt_id, major, minor = self.identify(path)
             self.worker.send(OPEN, gen=self.gen, index=i, path=path,
                              level=level, mnt_id=mnt_id, major=major,
                              minor=minor,
