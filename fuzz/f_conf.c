@@ -42,6 +42,9 @@ check_taken(struct conf *cf)
 		    cf->cf_limit_ms[i] >= 500 && cf->cf_limit_ms[i] <= 900000);
 	FUZZ_CHECK(((cf->cf_fs.cn_mode | cf->cf_app.cn_mode) & ~0666U) == 0);
 	FUZZ_CHECK(cf->cf_nexclude <= CONF_EXCLUDE_MAX);
+	FUZZ_CHECK(cf->cf_nhooks <= CONF_HOOKS_MAX);
+	FUZZ_CHECK(conf_hook_ms(cf, "10-db") >= 1000 &&
+	    conf_hook_ms(cf, "10-db") <= 900000);
 	FUZZ_CHECK(cf->cf_run_dir[0] == '/');
 	FUZZ_CHECK(cf->cf_trace == NULL || cf->cf_trace[0] == '/');
 	conf_engine(cf, &ec);
