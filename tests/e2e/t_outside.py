@@ -185,7 +185,8 @@ def a_start_with_any_number_of_descriptors_serves_or_says_why_not():
             backup(m)
             nothing_frozen("with %d descriptors" % n)
             p.end()
-        check(p.output(), "it says why, with %d" % n)
+        # Its output has a way of its own, which takes a moment.
+        until(p.output, "it says why, with %d" % n)
         until(lambda: not hvtest.pids_of("hv_vss_freezer"), "they end")
     check(served > 2, "some serve")
 
