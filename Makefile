@@ -105,6 +105,12 @@ kmod: ## on FreeBSD: the kernel module
 install: all ## install into $(DESTDIR)$(PREFIX)
 	@sh mk/install.sh "$(DESTDIR)" "$(PREFIX)" $(VARIANT)
 
+vm: ## as root: scenarios in whole guests under qemu (TESTS="NAME..." only those)
+	@sh tools/setup vm
+	@$(RUN) $(VARIANT) WERROR=-Werror tests
+	@sh mk/deb.sh build/deb
+	@/usr/bin/python3 tests/vm/run $(TESTS)
+
 deb: ## build the Debian packages into build/deb
 	@sh tools/setup deb
 	@sh mk/deb.sh build/deb
@@ -122,4 +128,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 12
 
 .PHONY: all check unit e2e matrix soak asan tsan sim model fuzz fuzz-cov cov \
-	mutants lint format demo bench kmod install deb dist clean help
+	mutants lint format demo bench kmod install deb vm dist clean help

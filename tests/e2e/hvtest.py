@@ -422,8 +422,10 @@ class Machine:
     def __init__(self, **sets):
         self.dir = tempfile.mkdtemp(prefix="hv.", dir="/run")
         self.socket = f"{self.dir}/vmbus.sock"
-        self.fs_dev = f"{self.dir}/hv_fsvss_dev"
-        self.app_dev = f"{self.dir}/hv_appvss_dev"
+        # In /dev of a whole guest they are made by the kernel (CUSE).
+        self.dev_dir = os.environ.get("HV_VSS_DEV_DIR", self.dir)
+        self.fs_dev = f"{self.dev_dir}/hv_fsvss_dev"
+        self.app_dev = f"{self.dev_dir}/hv_appvss_dev"
         self.sets = sets
         self.where = {"run_dir": f"{self.dir}/run",
                       "state_dir": f"{self.dir}/state"}
@@ -431,8 +433,8 @@ class Machine:
 
     def start_driver(self):
         self.driver = Process([f"{BIN}/hv_vss_driver", "--transport",
-                               f"emu:{self.socket}", "--dev-dir", self.dir, "-n",
-                               *_options({**self.where, **self.sets})])
+                               f"emu:{self.socket}", "--dev-dir", self.dev_dir,
+                               "-n", *_options({**self.where, **self.sets})])
         self.driver.says("ready: ")
         return self.driver
 

@@ -1,0 +1,213 @@
+# Copyright (c) 2026 The hv_vss developers
+# SPDX-License-Identifier: BSD-2-Clause
+"""What scenarios share: cases and TAP are those of tests/e2e/hvtest.py; here
+are the packages, services and file systems of a whole guest, which may freeze
+with its root.  Python, its libraries and what a case runs while the root is
+frozen are read before."""
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import hvtest
+from hvtest import check, until
+
+DEBS = "/hv/debs/"
+SOCKET = "/run/emu.sock"
+DRIVER, DAEMON, GUARD = ("hv_vss_driver.service", "hv_vss_daemon.service",
+                         "hv_vss_guard.service")
+KERNEL_TOOLS = "hv-vss-daemon.service"
+UNITS = (DRIVER, DAEMON, GUARD)
+
+
+def sh(command, ok=True):
+    """What a command prints; it must succeed."""
+    p = subprocess.run(command, shell=isinstance(command, str),
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       text=True, check=False)
+    if ok:
+        check(p.returncode == 0, "%s: status %d: %s" % (
+            command, p.returncode, p.stdout))
+    return p.stdout
+
+
+def status_of(command):
+    return subprocess.run(command, shell=True, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL, check=False).returncode
+
+
+def deb(name):
+    """The file of a package."""
+    for file in sorted(os.listdir(DEBS)):
+        if file.startswith((name + "_", name + ".")):
+            return DEBS + file
+    raise hvtest.Failed("no package " + name)
+
+
+def install(*names):
+    return sh(["dpkg", "-i", *map(deb, names)])
+
+
+def show(unit, key):
+    return sh(["systemctl", "show", "-P", key, unit]).strip()
+
+
+def active(unit):
+    return show(unit, "ActiveState")
+
+
+def pid_of(unit):
+    return int(show(unit, "MainPID"))
+
+
+def worker():
+    """The daemon's."""
+    with open("/proc/%d/task/%d/children" % ((pid_of(DAEMON),) * 2),
+              encoding="ascii") as f:
+        for pid in f.read().split():
+            with open("/proc/%s/comm" % pid, encoding="ascii") as g:
+                if g.read().strip() == "hv_vss_freezer":
+                    return int(pid)
+    raise hvtest.Failed("the daemon has no worker")
+
+
+def with_emulator():
+    """The driver's service asks the emulator, not the kernel: that its device
+    is not there does not matter then."""
+    os.makedirs("/etc/systemd/system/hv_vss_driver.service.d", exist_ok=True)
+    with open("/etc/default/hv_vss", "w", encoding="ascii") as f:
+        f.write("HV_VSS_DRIVER_OPTIONS=--transport emu:%s\n" % SOCKET)
+    with open("/etc/systemd/system/hv_vss_driver.service.d/emu.conf", "w",
+              encoding="ascii") as f:
+        f.write("[Unit]\nConditionPathExists=\n"
+                "ConditionVirtualization=microsoft\n")
+    sh("systemctl daemon-reload")
+
+
+def frozen(mount="/"):
+    """Whether a freeze finds it frozen; one that is not is thawed again."""
+    fd = os.open(mount, os.O_RDONLY)
+    try:
+        fcntl.ioctl(fd, hvtest.FIFREEZE, 0)
+        fcntl.ioctl(fd, hvtest.FITHAW, 0)
+        return False
+    except OSError as e:
+        if e.errno != errno.EBUSY:
+            raise
+        return True
+    finally:
+        os.close(fd)
+
+
+class Beat(threading.Thread):
+    """Writes to the root file system without pause; its progress."""
+
+    def __init__(self, path="/var/tmp/beat"):
+        super().__init__(daemon=True)
+        self.count = 0
+        self._end = False
+        self._path = path
+        self.start()
+        hvtest.after(self.end)
+        self.moves(20)
+
+    def run(self):
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+        while not self._end:
+            os.pwrite(fd, b"%d\n" % self.count, 0)
+            os.fsync(fd)
+            self.count += 1
+            time.sleep(0.01)
+        os.close(fd)
+
+    def moves(self, seconds):
+        """It writes again, within so many seconds."""
+        was = self.count
+        until(lambda: self.count > was + 1, "a writer gets on", seconds)
+
+    def stands(self):
+        was = self.count
+        time.sleep(0.3)
+        return self.count <= was + 1
+
+    def end(self):
+        self._end = True
+        self.join(10)
+
+
+class Host:
+    """The emulator, in the background."""
+
+    def __init__(self, *actions, options=()):
+        self.popen = subprocess.Popen(
+            ["/hv/bin/hv_vss_host", "--listen", SOCKET, "--json", *options,
+             *actions], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        hvtest.after(self.end)
+
+    def line(self):
+        """The next reply."""
+        text = self.popen.stdout.readline()
+        check(text, "the host says nothing more: %s" %
+              self.popen.stderr.read() if not text else "")
+        return json.loads(text)
+
+    def until(self, op):
+        while True:
+            reply = self.line()
+            if reply["op"] == op:
+                return reply
+
+    def wait(self, seconds=60):
+        out, _ = self.popen.communicate(timeout=seconds)
+        return self.popen.returncode, [json.loads(x)
+                                       for x in out.splitlines()]
+
+    def end(self):
+        if self.popen.poll() is None:
+            self.popen.kill()
+        self.popen.wait()
+
+
+def holding(milliseconds=20000):
+    """A host in the hold of a checkpoint, with the root file system frozen."""
+    host = Host("check", "freeze", "hold=%d" % milliseconds, "thaw",
+                options=("--wait", "30"))
+    reply = host.until("freeze")
+    check(reply["reply"] == "ok", "freeze: %s" % reply)
+    check(frozen("/"), "the root file system is frozen")
+    return host
+
+
+def checkpoint():
+    """One that works."""
+    host = Host("check", "freeze", "hold=200", "thaw",
+                options=("--wait", "30"))
+    status, replies = host.wait()
+    check(status == 0, "%s" % replies)
+    return replies
+
+
+def started():
+    """Package and services, with the emulator as the host."""
+    install("libhv-vss1", "hv-vss")
+    with_emulator()
+    start()
+
+
+def start():
+    sh(["systemctl", "start", DRIVER])
+    until(lambda: active(DAEMON) == "active", "the daemon's service", 60)
+    check(active(DRIVER) == "active", sh(["systemctl", "status", DRIVER], 0))
+
+
+def kill(sig, *pids):
+    for pid in pids:
+        os.kill(pid, sig)
+
+
+KILL, STOP, CONT = signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT
