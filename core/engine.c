@@ -270,6 +270,23 @@ vss_engine_channel_opened(struct vss_engine *e, uint64_t now_ns)
 	vss_action_trace(e, VSS_TRACE_CHANNEL, NULL, 1, 0);
 }
 
+bool
+vss_engine_quiet(const struct vss_engine *e)
+{
+	return (e->e_state == VSS_ENGINE_IDLE &&
+	    vss_request_count(&e->e_requests, VSS_REQUEST_FREE) ==
+		VSS_ENGINE_MAX_REQUESTS);
+}
+
+void
+vss_engine_cancel(
+    struct vss_engine *e, enum vss_engine_cause cause, uint64_t now_ns)
+{
+	e->e_now_ns = now_ns;
+	vss_action_why(e, cause, NULL);
+	vss_stage_raise(e, VSS_ENGINE_EV_CHANNEL_LOST);
+}
+
 uint64_t
 vss_engine_deadline(const struct vss_engine *e)
 {

@@ -84,6 +84,17 @@ void vss_engine_sent(struct vss_engine *e);
 void vss_engine_channel_lost(struct vss_engine *e, uint64_t now_ns);
 void vss_engine_channel_opened(struct vss_engine *e, uint64_t now_ns);
 
+/*
+ * Requests may also be this machine's own (a test), as long as there is none of
+ * the host's.  quiet: there is no request, and nothing is under way.  cancel:
+ * the local ones are dropped and what they set off is undone, as when the
+ * channel goes away; the channel stays.  A packet that was copied to rx_buf is
+ * still there, but rx_buf must be asked again.
+ */
+bool vss_engine_quiet(const struct vss_engine *e);
+void vss_engine_cancel(
+    struct vss_engine *e, enum vss_engine_cause cause, uint64_t now_ns);
+
 /* When vss_engine_timer() must be called next, or VSS_ENGINE_NEVER. */
 uint64_t vss_engine_deadline(const struct vss_engine *e);
 void vss_engine_timer(struct vss_engine *e, uint64_t now_ns);

@@ -39,7 +39,8 @@
 	X(NEGOTIATED, "the host negotiated anew")                           \
 	X(CHANNEL_LOST, "the channel to the host went away")                \
 	X(MALFORMED, "the request is malformed")                            \
-	X(NOT_SUPPORTED, "the operation is not supported")
+	X(NOT_SUPPORTED, "the operation is not supported")                  \
+	X(CANCELLED, "it was called off, or the host wanted a backup")
 
 enum vss_engine_cause {
 #define X(sym, text) VSS_ENGINE_CAUSE_##sym,

@@ -25,6 +25,7 @@ int ctl_check_main(int argc, char **argv);
 int ctl_history_main(int argc, char **argv);
 int ctl_run_main(int argc, char **argv);
 int ctl_status_main(int argc, char **argv);
+int ctl_test_main(int argc, char **argv);
 int ctl_thaw_main(int argc, char **argv);
 int ctl_timeline_main(int argc, char **argv);
 

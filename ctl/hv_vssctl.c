@@ -29,6 +29,7 @@ static const struct ctl_cmd commands[] = {
 	    ctl_history_main },
 	{ "timeline", "[--svg FILE] " CTL_LOOK " [ID | last]",
 	    ctl_timeline_main },
+	{ "test", "[--hold SECONDS] [-y] " CTL_LOOK, ctl_test_main },
 	{ "thaw", "[--force] " CTL_LOOK, ctl_thaw_main },
 };
 

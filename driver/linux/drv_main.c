@@ -31,6 +31,7 @@
 #include "drv_log.h"
 #include "drv_proc.h"
 #include "drv_status.h"
+#include "drv_test.h"
 #include "fdwait.h"
 #include "notify.h"
 #include "report.h"
@@ -53,6 +54,7 @@ struct driver {
 	struct log dr_log;
 	struct link dr_link;
 	struct status dr_status;
+	struct test dr_test;
 	struct dev_ctx dr_ctx;
 	struct dev dr_devs[DRIVER_NDEVS];
 	const char *dr_dir;
@@ -102,13 +104,33 @@ driver_reply(struct driver *dr)
 	struct link *ln = &dr->dr_link;
 	struct vss_engine_reply ey;
 
-	while (ln->ln_up && vss_engine_reply(&dr->dr_engine, &ey)) {
-		if (ln->ln_ops->lo_send(ln, &ey, driver_now()) != 0)
+	while (vss_engine_reply(&dr->dr_engine, &ey)) {
+		if (!test_reply(&dr->dr_test, &ey, driver_now()) &&
+		    (!ln->ln_up ||
+			ln->ln_ops->lo_send(ln, &ey, driver_now()) != 0))
 			break;
 		log_reply(&dr->dr_log, &ey);
 		vss_engine_sent(&dr->dr_engine);
 	}
 	driver_channel(dr);
+}
+
+/*
+ * A packet of the host has come: a test gives way to it.  The engine's buffer
+ * may be another one after that.
+ */
+static void
+driver_give_way(struct driver *dr, const uint8_t *buf, uint32_t len)
+{
+	uint8_t *now;
+
+	if (!test_running(&dr->dr_test))
+		return;
+	test_cancel(&dr->dr_test, true, driver_now());
+	now = vss_engine_rx_buf(&dr->dr_engine);
+	VSS_ASSERT(now != NULL);
+	if (now != buf)
+		memcpy(now, buf, len);
 }
 
 /*
@@ -132,6 +154,8 @@ driver_receive(struct driver *dr)
 			break;
 		error = ln->ln_ops->lo_recv(
 		    ln, buf, &len, &xactid, driver_now());
+		if (error == 0 || error == ENOBUFS)
+			driver_give_way(dr, buf, error == 0 ? len : 0);
 		if (error == 0)
 			vss_engine_rx(
 			    &dr->dr_engine, len, xactid, driver_now());
@@ -159,6 +183,8 @@ driver_arm(struct driver *dr)
 		at_ns = dr->dr_stop_ns;
 	if (status_deadline(&dr->dr_status) < at_ns)
 		at_ns = status_deadline(&dr->dr_status);
+	if (test_deadline(&dr->dr_test) < at_ns)
+		at_ns = test_deadline(&dr->dr_test);
 	if (at_ns == dr->dr_armed_ns)
 		return;
 	dr->dr_armed_ns = at_ns;
@@ -178,6 +204,8 @@ driver_pump(struct driver *dr)
 {
 	uint32_t slot;
 
+	driver_reply(dr);
+	test_turn(&dr->dr_test, driver_now());
 	driver_reply(dr);
 	while (vss_engine_wake(&dr->dr_engine, &slot))
 		dev_wake(&dr->dr_ctx, slot);
@@ -235,6 +263,7 @@ driver_stop(struct driver *dr)
 	}
 	if (!dr->dr_stopping)
 		return;
+	test_cancel(&dr->dr_test, false, driver_now());
 	dr->dr_link.ln_ops->lo_close(&dr->dr_link);
 	dr->dr_link.ln_up = false;
 	dr->dr_link.ln_retry_ns = VSS_ENGINE_NEVER;
@@ -340,6 +369,7 @@ driver_engine(struct driver *dr)
 	if (vss_engine_init(&dr->dr_engine, &dr->dr_engine_conf, clients,
 		&dr->dr_log.lg_trace) != 0)
 		return (driver_fail("the engine refuses the limits"));
+	test_init(&dr->dr_test, &dr->dr_engine, &dr->dr_log.lg_trace);
 	return (0);
 }
 
@@ -411,6 +441,7 @@ driver_status(struct driver *dr)
 	st->st_conf = &dr->dr_conf;
 	st->st_engine = &dr->dr_engine;
 	st->st_transport = dr->dr_transport;
+	st->st_test = &dr->dr_test;
 	status_start(st);
 }
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -37,6 +38,7 @@ enum status_part {
 	PART_FOLLOW_CLIENTS
 };
 
+/* A test whose requester goes is called off by status_reap(). */
 static void
 conn_close(struct status_conn *sn)
 {
@@ -110,6 +112,7 @@ put_head(struct json_out *jo, const struct status *st, uint64_t now_ns)
 	json_text(jo, "state", es.es_state);
 	json_bool(jo, "frozen", es.es_frozen);
 	json_bool(jo, "lost", es.es_lost);
+	json_bool(jo, "test", test_running(st->st_test));
 	json_number(jo, "time_left_ms",
 	    vss_engine_time_left(st->st_engine, now_ns) / VSS_NS_PER_MS);
 	json_bool(jo, "daemon", es.es_daemon);
@@ -293,28 +296,80 @@ conn_send(const struct status *st, struct status_conn *sn, uint64_t now_ns)
 		conn_close(sn);
 }
 
+/* Adds a line to what is to be sent, of which there are few. */
+static struct json_out *
+conn_line(struct status_conn *sn)
+{
+	if (sn->sn_sent == sn->sn_out.jo_len)
+		sn->sn_sent = sn->sn_out.jo_len = 0;
+	sn->sn_out.jo_comma = false;
+	json_open(&sn->sn_out, NULL, '{');
+	return (&sn->sn_out);
+}
+
 static void
 conn_say(struct status_conn *sn, const char *key, const char *text)
 {
-	struct json_out *jo = &sn->sn_out;
+	struct json_out *jo = conn_line(sn);
 
-	json_open(jo, NULL, '{');
 	json_text(jo, key, text);
 	json_close(jo, '}');
 	put_end(jo);
 }
 
+static void
+conn_tested(
+    void *arg, const char *word, bool over, const struct vss_engine_reason *er)
+{
+	struct status_conn *sn = arg;
+	struct json_out *jo = conn_line(sn);
+
+	json_text(jo, over ? "result" : "step", word);
+	if (over && er != NULL)
+		ckpt_json_reason(jo, er);
+	json_close(jo, '}');
+	put_end(jo);
+	if (over)
+		sn->sn_test = false;
+}
+
+/* "test", or "test HOLD" with milliseconds. */
+static void
+conn_test(struct status *st, struct status_conn *sn, const char *hold,
+    uint64_t now_ns)
+{
+	const char *why;
+	char *end;
+	unsigned long ms = strtoul(hold, &end, 10);
+
+	if (*end != '\0')
+		why = "not a number of milliseconds";
+	else if (sn->sn_uid != 0)
+		why = "only root may test";
+	else
+		why = test_begin(st->st_test, ms, conn_tested, sn, now_ns);
+	sn->sn_test = why == NULL;
+	if (why != NULL)
+		conn_say(sn, "error", why);
+	else
+		sn->sn_deadline_ns = VSS_ENGINE_NEVER;
+}
+
 /* One line, or the end of what the peer has to say. */
 static void
-conn_request(struct status_conn *sn, const char *line, uint64_t now_ns)
+conn_request(struct status *st, struct status_conn *sn, const char *line,
+    uint64_t now_ns)
 {
 	json_out_init(&sn->sn_out, sn->sn_buf, sizeof(sn->sn_buf));
 	sn->sn_sent = 0;
 	sn->sn_deadline_ns = now_ns + STATUS_SEND_NS;
 	if (*line == '\0' || strcmp(line, "status") == 0)
 		sn->sn_part = PART_HEAD;
+	else if (strncmp(line, "test", 4) == 0)
+		conn_test(st, sn, line + 4, now_ns);
 	else if (strcmp(line, "follow") != 0)
-		conn_say(sn, "error", "not a request; status or follow is");
+		conn_say(
+		    sn, "error", "not a request; status, follow, test are");
 	else if (sn->sn_uid != 0)
 		conn_say(sn, "error", "only root may follow");
 	else {
@@ -330,7 +385,7 @@ conn_request(struct status_conn *sn, const char *line, uint64_t now_ns)
  * is not understood.
  */
 static void
-conn_read(struct status_conn *sn, uint64_t now_ns)
+conn_read(struct status *st, struct status_conn *sn, uint64_t now_ns)
 {
 	char *end;
 	ssize_t n;
@@ -339,8 +394,9 @@ conn_read(struct status_conn *sn, uint64_t now_ns)
 	    sizeof(sn->sn_line) - 1 - sn->sn_nline, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n < 0 || sn->sn_follow) {
-		conn_close(sn); /* Who follows has nothing more to say. */
+	/* Who follows or tests has nothing more to say. */
+	if (n < 0 || sn->sn_follow || sn->sn_test) {
+		conn_close(sn);
 		return;
 	}
 	sn->sn_nline += (uint32_t)n;
@@ -359,7 +415,7 @@ conn_read(struct status_conn *sn, uint64_t now_ns)
 	}
 	if (end != NULL)
 		*end = '\0';
-	conn_request(sn, sn->sn_line, now_ns);
+	conn_request(st, sn, sn->sn_line, now_ns);
 	sn->sn_nline = 0;
 }
 
@@ -502,6 +558,18 @@ status_poll(const struct status *st, struct pollfd *fds)
 	}
 }
 
+/* Who is gone wants no test any more; its place may be another's soon. */
+static void
+status_reap(struct status *st, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < STATUS_CONNS; i++)
+		if (st->st_conns[i].sn_fd < 0 && st->st_conns[i].sn_test) {
+			st->st_conns[i].sn_test = false;
+			st->st_test->tt_say = NULL;
+			test_cancel(st->st_test, false, now_ns);
+		}
+}
+
 void
 status_event(struct status *st, const struct pollfd *fds, uint64_t now_ns)
 {
@@ -512,12 +580,13 @@ status_event(struct status *st, const struct pollfd *fds, uint64_t now_ns)
 		if (sn->sn_fd < 0)
 			continue;
 		if (fds[1 + i].revents != 0 && sn->sn_sent == sn->sn_out.jo_len)
-			conn_read(sn, now_ns);
+			conn_read(st, sn, now_ns);
 		else if ((fds[1 + i].revents & (POLLERR | POLLHUP)) != 0)
 			conn_close(sn);
 		if (sn->sn_fd >= 0 && now_ns >= sn->sn_deadline_ns)
 			conn_close(sn);
 	}
+	status_reap(st, now_ns);
 	if (now_ns >= st->st_again_ns)
 		st->st_again_ns = 0;
 	if (fds[0].revents != 0)
@@ -530,6 +599,7 @@ status_turn(struct status *st, uint64_t now_ns)
 	struct status_conn *sn;
 	bool busy;
 
+	status_reap(st, now_ns);
 	for (unsigned i = 0; i < STATUS_CONNS; i++) {
 		sn = &st->st_conns[i];
 		if (sn->sn_fd < 0 || sn->sn_out.jo_buf == NULL)
@@ -540,7 +610,7 @@ status_turn(struct status *st, uint64_t now_ns)
 			continue;
 		conn_send(st, sn, now_ns);
 		if (sn->sn_fd >= 0 && sn->sn_part == PART_NONE &&
-		    sn->sn_sent == sn->sn_out.jo_len)
+		    !sn->sn_test && sn->sn_sent == sn->sn_out.jo_len)
 			conn_limit(sn, now_ns);
 	}
 }

@@ -21,6 +21,7 @@
 #include "conf.h"
 #include "drv_link.h"
 #include "drv_log.h"
+#include "drv_test.h"
 
 #define STATUS_CONNS 8 /* at once; of them, root's alone: */
 #define STATUS_ROOTS 3
@@ -32,6 +33,7 @@ struct status_conn {
 	uint32_t sn_uid;
 	uint8_t sn_part;   /* of the document, enum status_part */
 	bool sn_follow;	   /* is sent checkpoints as they are done */
+	bool sn_test;	   /* its test is under way */
 	bool sn_eof;	   /* nothing more is asked */
 	uint32_t sn_index; /* of a client, in its list */
 	uint64_t sn_seq;   /* of the checkpoint being sent, or sent last */
@@ -49,6 +51,7 @@ struct status {
 	const struct conf *st_conf;
 	const struct vss_engine *st_engine;
 	const char *st_transport;
+	struct test *st_test;
 	int st_fd;	      /* listening, or -1 */
 	uint64_t st_again_ns; /* not before; 0: now */
 	char st_path[108];

@@ -52,6 +52,7 @@ enum step_kind {
 	HOST_COMPLETE,
 	HOST_NEGOTIATE,
 	CHANNEL,
+	CANCEL,
 	OPEN,
 	CLOSE,
 	READ,
@@ -63,7 +64,7 @@ enum step_kind {
 
 static const char *const kind_names[] = { "host CHECK", "host FREEZE",
 	"host THAW", "host BACKUP_COMPLETE", "host NEGOTIATE", "channel lost",
-	"open", "close", "READ", "WRITE success", "WRITE failure",
+	"called off", "open", "close", "READ", "WRITE success", "WRITE failure",
 	"next deadline" };
 
 struct step {
@@ -471,6 +472,13 @@ take(const struct step *st)
 			broken("a lost channel's request is kept");
 		vss_engine_channel_opened(&eng, now);
 		break;
+	case CANCEL:
+		vss_engine_cancel(&eng, VSS_ENGINE_CAUSE_CANCELLED, now);
+		if (outstanding() != 0)
+			broken("a request that was called off is kept");
+		if (vss_engine_quiet(&eng) != (eng.e_state == VSS_ENGINE_IDLE))
+			broken("it is not quiet after that");
+		break;
 	case OPEN:
 		open_client(st->st_client);
 		break;
@@ -509,6 +517,7 @@ steps(struct step *list)
 		if (outstanding() < MAX_REQUESTS)
 			ADD(k, 0, 0);
 	ADD(CHANNEL, 0, 0);
+	ADD(CANCEL, 0, 0);
 	if (vss_engine_deadline(&eng) != VSS_ENGINE_NEVER)
 		ADD(TIME, 0, 0);
 	for (c = 0; c <= napps; c++) {

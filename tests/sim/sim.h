@@ -49,6 +49,7 @@
 	X(FS_STICKS)  /* a thaw takes long */                             \
 	X(HOST_GONE)  /* the host reads no replies for a while */         \
 	X(RENEGOTIATE)                                                    \
+	X(CANCEL)  /* what is under way is called off */                  \
 	X(RESCIND) /* the channel goes away and comes back */
 
 enum sim_fault {

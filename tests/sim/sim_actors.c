@@ -58,6 +58,31 @@ rescind(struct sim *s)
 	open_channel(s);
 }
 
+/*
+ * As if the requests that the engine has were this machine's own; what is still
+ * in the ring is not.
+ */
+static void
+call_off(struct sim *s)
+{
+	const struct vss_request *rq;
+	uint64_t xid;
+	uint32_t i;
+
+	sim_say(s, "test: called off");
+	sim_oracle_channel_lost(s);
+	for (i = 0; i < VSS_ENGINE_MAX_REQUESTS; i++) {
+		rq = &s->s_engine.e_requests.rt_slots[i];
+		if (rq->rq_state == VSS_REQUEST_FREE)
+			continue;
+		xid = rq->rq_reply.ey_xactid;
+		s->s_requests[xid - 1].sr_forgotten = true;
+		if (s->s_host_awaits == xid)
+			s->s_host_awaits = 0;
+	}
+	vss_engine_cancel(&s->s_engine, VSS_ENGINE_CAUSE_CANCELLED, s->s_now);
+}
+
 /* Puts a packet into the ring; its transaction id, or 0 when there is no room.
  */
 static uint64_t
@@ -195,6 +220,8 @@ host_acts(struct sim *s)
 		s->s_host_reads_ns = s->s_now + sim_random(s, 30) * S;
 	if (sim_chance(s, SIM_RESCIND, 1))
 		rescind(s);
+	if (sim_chance(s, SIM_CANCEL, 1))
+		call_off(s);
 	else if (sim_chance(s, SIM_RENEGOTIATE, 2))
 		sim_host_negotiate(s);
 	else if (sim_chance(s, SIM_REORDER, 20))

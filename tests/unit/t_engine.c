@@ -718,6 +718,47 @@ names_are_known_and_others_unknown(void **state)
 	    vss_engine_cause_text(VSS_ENGINE_CAUSE_REFUSED), "refused");
 }
 
+static void
+what_is_called_off_is_undone_and_the_host_is_served_next(void **state)
+{
+	struct vss_engine_status es;
+	uint32_t app, fs;
+	uint64_t xid;
+
+	(void)state;
+	fs = open_fs();
+	app = open_app();
+	xid = negotiate();
+	assert_false(vss_engine_quiet(&eng));
+	assert_ok(xid);
+	assert_true(vss_engine_quiet(&eng));
+	(void)send(H_FREEZE);
+	assert_false(vss_engine_quiet(&eng));
+	answer(app, FREEZE, 0);
+	answer(fs, FREEZE, 0);
+	assert_false(vss_engine_quiet(&eng));
+	now += MS;
+	vss_engine_cancel(&eng, VSS_ENGINE_CAUSE_CANCELLED, now);
+	assert_silence();
+	assert_state("UNDO_FS_THAWING");
+	vss_engine_status(&eng, &es);
+	assert_true(es.es_channel && es.es_agreed.ia_message.iv_major == 5);
+	assert_true(es.es_lost);
+	assert_int_equal(eng.e_lost_why.er_cause, VSS_ENGINE_CAUSE_CANCELLED);
+	/* What comes now waits, and runs when all is let go. */
+	xid = send(H_FREEZE);
+	answer(fs, THAW, 0);
+	answer(app, THAW, 0);
+	assert_state("APPS_QUIESCING");
+	answer(app, FREEZE, 0);
+	answer(fs, FREEZE, 0);
+	assert_ok(xid);
+	thaw_ok(fs, app);
+	assert_true(vss_engine_quiet(&eng));
+	vss_engine_cancel(&eng, VSS_ENGINE_CAUSE_CANCELLED, now);
+	assert_state("IDLE");
+}
+
 int
 main(void)
 {
@@ -751,6 +792,7 @@ main(void)
 		T(the_hosts_list_of_disks_is_there_while_freeze_is_answered),
 		T(a_freeze_of_the_short_form_has_no_list),
 		T(names_are_known_and_others_unknown),
+		T(what_is_called_off_is_undone_and_the_host_is_served_next),
 	};
 
 	return (cmocka_run_group_tests_name("engine", tests, NULL, NULL));
