@@ -97,6 +97,12 @@ class Load:
                   zip(start * len(self.paths), self.last())),
               "every client commits", seconds)
 
+    def held(self, copy):
+        """Nobody was told of a commit between quiesce and the end of the copy,
+        but of one that was under way."""
+        more = self.between(copy.quiesced, copy.ended)
+        check(max(more) <= 1, "acknowledged in the hold: %s" % more)
+
     def before(self, t):
         """The last row acknowledged to each client before a time."""
         return [max((n for n, at in self.rows(c) if at <= t), default=0)
@@ -250,7 +256,7 @@ class Checkpoint:
         shutil.rmtree(self.dir, ignore_errors=True)
         os.mkdir(self.dir)
         hvtest.after(shutil.rmtree, self.dir, True)
-        begin = now_ns()
+        begin = self.asked = now_ns()
         uptime = "cut -d' ' -f1 /proc/uptime >%s/" % self.dir
         got = guest.ask("checkpoint=%sbegan && cp --sparse=always %s %s && "
                         "%sended" % (uptime, " ".join(images), self.dir, uptime))
@@ -267,6 +273,11 @@ class Checkpoint:
         self.thawed = max(e["t_ns"] + e["ms"] * 1e6 for e in done)
         self.images = [os.path.join(self.dir, os.path.basename(i))
                        for i in images]
+
+    @property
+    def quiesced(self):
+        """When the adapter answered."""
+        return self.guest.quiesced_ns(self.asked)
 
     def _fs(self, event, begin):
         return [e for e in self.guest.trace(1)
@@ -293,11 +304,11 @@ class Mounted:
         must(["umount", LOOK])
 
 
-def stalls(guest, load, n=10):
+def stalls(guest, load):
     """The longest stall of a client in a checkpoint whose host thaws at once,
-    in ns, of each of n."""
+    in ns, of each of some."""
     found = []
-    for _ in range(n):
+    for _ in range(checkpoints()):
         load.progresses()
         begin = now_ns()
         guest.succeeds()
@@ -319,6 +330,27 @@ def fill(mount):
             except OSError as e:
                 check(e.errno == errno.ENOSPC, str(e))
     return path
+
+
+def rounds(guest, load, images, look, what, n):
+    """Checkpoints, each looked at (look gives how long the recovery took, or
+    None); prints what they cost."""
+    longest, over, windows, recovery = [], [], [], []
+    for _ in range(n):
+        load.progresses()
+        copy = Checkpoint(guest, images)
+        load.progresses()
+        recovery.append(look(copy))
+        windows.append(copy.thawed - copy.frozen)
+        longest.append(load.stall_ns(copy.frozen, copy.thawed))
+        over.append(longest[-1] - windows[-1])
+    figure(what + ", frozen", milliseconds(windows))
+    figure(what + ", longest stall", milliseconds(longest))
+    figure(what + ", stall beyond the frozen time", milliseconds(over))
+    if recovery[0]:
+        figure(what + ", recovery", milliseconds(recovery))
+    figure(what + ", longest stall where the host thaws at once",
+           milliseconds(stalls(guest, load)))
 
 
 def milliseconds(values):

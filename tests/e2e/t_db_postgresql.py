@@ -18,6 +18,7 @@ from hvtest import Process, case, check, until
 
 BIN = os.path.dirname(dbrig.newest("/usr/lib/postgresql/*/bin/postgres"))
 MOUNT, IMAGE = "/mnt/xfs", "/img/xfs.img"
+TEMPLATE = "/run/template"
 ENV = {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "GMT", "HOME": "/tmp"}
 USER = {"user": "postgres", "group": "postgres", "extra_groups": [],
         "env": ENV, "cwd": "/tmp"}
@@ -41,12 +42,14 @@ class Server:
         self.process = None
 
     def create(self):
-        os.mkdir(self.data, 0o700)
-        must(["chown", "postgres:postgres", self.data])
-        must([BIN + "/initdb", "-D", self.data, "-A", "trust", "-N",
-              "--no-locale", "-E", "UTF8"], **USER)
-        with open(self.data + "/pg_hba.conf", "w", encoding="ascii") as f:
-            f.write("local all hv_vss scram-sha-256\nlocal all all trust\n")
+        if not os.path.isdir(TEMPLATE):
+            os.mkdir(TEMPLATE, 0o700)
+            must(["chown", "postgres:postgres", TEMPLATE])
+            must([BIN + "/initdb", "-D", TEMPLATE, "-A", "trust", "-N",
+                  "--no-locale", "-E", "UTF8"], **USER)
+            with open(TEMPLATE + "/pg_hba.conf", "w", encoding="ascii") as f:
+                f.write("local all hv_vss scram-sha-256\nlocal all all trust\n")
+        must(["cp", "-a", TEMPLATE, self.data])
         return self
 
     def start(self):
@@ -96,14 +99,11 @@ class Server:
         return commit
 
     def stop(self):
+        """At once, as one that nobody needs any more."""
         if self.process is not None:
             if self.process.alive():
-                self.process.signal(signal.SIGINT)
-                try:
-                    self.process.wait(20)
-                except hvtest.Failed:
-                    self.process.signal(signal.SIGQUIT)
-                    self.process.wait(20)
+                self.process.signal(signal.SIGQUIT)
+                self.process.wait(30)
             self.process = None
 
 
@@ -154,26 +154,9 @@ def look(copy, load, what):
     return [last for last, _ in found], took
 
 
-def rounds(guest, load, what, n):
-    """Checkpoints, each looked at; prints what they cost."""
-    stalls, over, recovery, windows = [], [], [], []
-    for _ in range(n):
-        load.progresses()
-        copy = Checkpoint(guest, [IMAGE])
-        load.progresses()
-        _, took = look(copy, load, what)
-        window = copy.thawed - copy.frozen
-        stall = load.stall_ns(copy.frozen, copy.thawed)
-        stalls.append(stall)
-        over.append(stall - window)
-        windows.append(window)
-        recovery.append(took)
-    figure(what + ", frozen", dbrig.milliseconds(windows))
-    figure(what + ", longest stall", dbrig.milliseconds(stalls))
-    figure(what + ", stall beyond the frozen time", dbrig.milliseconds(over))
-    figure(what + ", recovery", dbrig.milliseconds(recovery))
-    figure(what + ", longest stall where the host thaws at once",
-           dbrig.milliseconds(dbrig.stalls(guest, load)))
+def rounds(guest, load, what):
+    dbrig.rounds(guest, load, [IMAGE], lambda copy: look(copy, load, what)[1],
+                 what, dbrig.checkpoints())
 
 
 @case
@@ -181,7 +164,7 @@ def each_copy_has_every_acknowledged_row_and_is_whole():
     s = server()
     guest = Guest("postgresql", settings(s))
     load = Load(s.connect)
-    rounds(guest, load, "PostgreSQL", dbrig.checkpoints())
+    rounds(guest, load, "PostgreSQL")
     guest.end_adapter()
 
 
@@ -203,21 +186,14 @@ def a_hold_keeps_writers_of_every_database_out_until_thaw():
     guest.add("--name", "late", "--level", "90", "--freeze",
               "%s && exit 1; sleep 0.3" % shlex.join(insert), "--thaw", "true")
     load = Load(s.connect)
-    for _ in range(dbrig.checkpoints()):
-        begin = dbrig.now_ns()
-        copy = Checkpoint(guest, [IMAGE])
-        load.progresses()
-        quiesced = guest.quiesced_ns(begin)
-        check(copy.frozen - quiesced > 3e8, "there was time to commit")
-        more = load.between(quiesced, copy.ended)
-        check(max(more) <= 1, "acknowledged in the hold: %s" % more)
-        found, _ = look(copy, load, "held")
-        for c, acked in enumerate(load.before(quiesced)):
-            check(found[c] <= acked + 1, "client %d: row %d is in the copy,"
-                  " %d was acknowledged at quiesce" % (c, found[c], acked))
-    figure("PostgreSQL with hold, longest stall where the host thaws at once, "
-           "with 0.5 s of another application",
-           dbrig.milliseconds(dbrig.stalls(guest, load, 3)))
+    copy = Checkpoint(guest, [IMAGE])
+    load.progresses()
+    check(copy.frozen - copy.quiesced > 3e8, "there was time to commit")
+    load.held(copy)
+    found, _ = look(copy, load, "held")
+    for c, acked in enumerate(load.before(copy.quiesced)):
+        check(found[c] <= acked + 1, "client %d: row %d is in the copy,"
+              " %d was acknowledged at quiesce" % (c, found[c], acked))
 
 
 @case
@@ -225,7 +201,7 @@ def a_hold_costs_clients_little():
     s = server()
     guest = holding(s)
     load = Load(s.connect)
-    rounds(guest, load, "PostgreSQL with hold", dbrig.checkpoints())
+    rounds(guest, load, "PostgreSQL with hold")
 
 
 @case

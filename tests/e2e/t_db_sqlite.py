@@ -13,7 +13,7 @@ import sqlite3
 
 import dbrig
 import hvtest
-from dbrig import Checkpoint, Guest, Load, Mounted, figure
+from dbrig import Checkpoint, Guest, Load, Mounted
 from hvtest import case, check
 
 MOUNT, IMAGE = "/mnt/ext4", "/img/ext4.img"
@@ -65,12 +65,12 @@ def start(*more):
     return Guest("sqlite", settings(*more))
 
 
-def look(copy, load, quiesced, alone):
+def look(copy, load, alone=True):
     """The database file alone, or with its log, has what it must."""
     shutil.rmtree("/run/files", ignore_errors=True)
     with Mounted(copy.images[0], "") as at:
         shutil.copytree(at + "/db", "/run/files")
-    acked, before = load.before(copy.began), load.before(quiesced)
+    acked, before = load.before(copy.began), load.before(copy.quiesced)
     for name in NAMES:
         path = "/run/files/%s.db" % name
         if alone:
@@ -100,24 +100,11 @@ def look(copy, load, quiesced, alone):
 def each_copy_has_every_acknowledged_row_in_the_database_files_alone():
     guest = start()
     load = Load(connect)
-    stalls, over, windows = [], [], []
-    for _ in range(dbrig.checkpoints()):
-        load.progresses()
-        begin = dbrig.now_ns()
-        copy = Checkpoint(guest, [IMAGE])
-        load.progresses()
-        quiesced = guest.quiesced_ns(begin)
-        look(copy, load, quiesced, alone=True)
-        more = load.between(quiesced, copy.ended)
-        check(max(more) <= 1, "acknowledged in the hold: %s" % more)
-        windows.append(copy.thawed - copy.frozen)
-        stalls.append(load.stall_ns(copy.frozen, copy.thawed))
-        over.append(stalls[-1] - windows[-1])
-    figure("SQLite, frozen", dbrig.milliseconds(windows))
-    figure("SQLite, longest stall", dbrig.milliseconds(stalls))
-    figure("SQLite, stall beyond the frozen time", dbrig.milliseconds(over))
-    figure("SQLite, longest stall where the host thaws at once",
-           dbrig.milliseconds(dbrig.stalls(guest, load)))
+
+    def at_rest(copy):
+        look(copy, load)
+        load.held(copy)
+    dbrig.rounds(guest, load, [IMAGE], at_rest, "SQLite", dbrig.checkpoints())
     guest.end_adapter()
 
 
@@ -130,14 +117,11 @@ def a_hold_keeps_writers_out_until_thaw():
               " VALUES (1, 1, 1)' && exit 1; sleep 0.3" % DIR,
               "--thaw", "true")
     load = Load(connect)
-    begin = dbrig.now_ns()
     copy = Checkpoint(guest, [IMAGE])
     load.progresses()
-    quiesced = guest.quiesced_ns(begin)
-    check(copy.frozen - quiesced > 3e8, "there was time to commit")
-    look(copy, load, quiesced, alone=True)
-    more = load.between(quiesced, copy.ended)
-    check(max(more) <= 1, "acknowledged in the hold: %s" % more)
+    check(copy.frozen - copy.quiesced > 3e8, "there was time to commit")
+    load.held(copy)
+    look(copy, load)
 
 
 @case
@@ -148,10 +132,9 @@ def a_reader_that_keeps_the_log_in_use_is_told_and_the_copy_is_whole():
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM rows").fetchone()
     load = Load(connect)
-    begin = dbrig.now_ns()
     copy = Checkpoint(guest, [IMAGE])
     guest.adapter.says("a reader keeps the log in use; a copy needs")
-    look(copy, load, guest.quiesced_ns(begin), alone=False)
+    look(copy, load, alone=False)
 
 
 @case
