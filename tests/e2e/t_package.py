@@ -22,7 +22,7 @@ UNITS = ("hv_vss_driver.service", "hv_vss_daemon.service",
 # What a service of ours may say.  None of these gives it mounts, or a /sys, of
 # its own; an option that is not here was not looked at for that.
 OPTIONS = set("""
-    Type Environment EnvironmentFile ExecStart ExecReload ExecStopPost Restart
+    Type Environment EnvironmentFile ExecStartPre ExecStart ExecReload ExecStopPost Restart
     RestartSec WatchdogSec WatchdogSignal TimeoutStopSec KillMode KillSignal
     OOMScoreAdjust OOMPolicy LimitCORE LimitMEMLOCK RuntimeDirectory
     RuntimeDirectoryPreserve StateDirectory NoNewPrivileges
@@ -139,7 +139,8 @@ def analyze(*args):
 def the_service_manager_understands_every_line():
     root = installed("/usr", UNITDIR="/lib/systemd/system")
     os.makedirs(root + "/bin")
-    shutil.copy("/bin/kill", root + "/bin/kill")
+    for name in ("kill", "systemctl"):
+        shutil.copy(shutil.which(name), root + "/bin/" + name)
     for name in UNITS:
         _, text = analyze("verify", "--man=no", "--root=" + root,
                                "%s/lib/systemd/system/%s" % (root, name))
