@@ -27,7 +27,7 @@ static const char lun_ide[] = "32412632-86cb-44a2-9b5c-50d1417354f5";
 static bool
 lun_take(struct lun_disk *ld, const char *devices, const char *path)
 {
-	char guid[40], dir[PATH_LEN], line[64];
+	char guid[40], dir[PATH_LEN + sizeof(guid)], line[64];
 	uint8_t ide[GUID_LEN], class[GUID_LEN];
 	unsigned int channel;
 
