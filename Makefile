@@ -13,10 +13,12 @@ PART= core
 T=
 SECS=
 RUN= MAKE="$(MAKE)" sh mk/run.sh
+KMOD= MAKE="$(MAKE)" sh mk/kmod.sh
 
 all: ## build the programs into build/bin (VARIANT=dbg|rel|asan|tsan|cov: build/VARIANT/bin)
 	@sh tools/setup build
 	@$(RUN) $(VARIANT) all
+	@$(KMOD) all
 
 check: ## install what is missing, build, run all tests (TESTS="NAME..." only those)
 	@sh tools/setup check
@@ -99,11 +101,12 @@ bench: ## as root: side-by-side figures (CASE="4fs nested/..." only those)
 	@$(RUN) $(VARIANT) bench
 	@/usr/bin/python3 bench/run --variant $(VARIANT) $(CASE)
 
-kmod: ## on FreeBSD: the kernel module
-	@$(MAKE) -C sys/freebsd
+kmod: ## on FreeBSD: the kernel module alone
+	@$(KMOD) all
 
 install: all ## install into $(DESTDIR)$(PREFIX)
 	@sh mk/install.sh "$(DESTDIR)" "$(PREFIX)" $(VARIANT)
+	@$(KMOD) install DESTDIR="$(DESTDIR)"
 
 vm: ## as root: scenarios in whole guests under qemu (TESTS="NAME..." only those)
 	@sh tools/setup vm
@@ -123,6 +126,7 @@ dist: ## pack the committed tree into build/hv_vss-VERSION.tar.gz
 
 clean: ## remove what was built
 	rm -rf build
+	@$(KMOD) clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 12

@@ -97,7 +97,7 @@ static const struct conf_key conf_keys[] = {
 	{ "freezer", conf_take_path, CONF_AT(cf_freezer), CONF_PATH,
 	    "as installed" },
 	{ "run_dir", conf_take_path, CONF_AT(cf_run_dir), CONF_PATH,
-	    "/run/hv_vss" },
+	    HV_RUNDIR },
 	{ "guard", conf_take_path, CONF_AT(cf_guard),
 	    CONF_PATH ", or nothing", "none" },
 	{ "hook_timeout", conf_take_hook_timeout, 0, CONF_SECONDS, "10" },
@@ -109,7 +109,7 @@ static const struct conf_key conf_keys[] = {
 	{ "status_group", conf_take_group, CONF_AT(cf_status), CONF_GROUP,
 	    "root" },
 	{ "state_dir", conf_take_path, CONF_AT(cf_state_dir), CONF_PATH,
-	    "/var/lib/hv_vss" },
+	    HV_STATEDIR },
 	{ "prometheus", conf_take_path, CONF_AT(cf_prometheus), CONF_PATH,
 	    "none" }
 };
@@ -450,8 +450,8 @@ conf_default(struct conf *cf)
 	cf->cf_fs.cn_mode = 0600;
 	cf->cf_app.cn_mode = 0660;
 	cf->cf_status.cn_mode = 0660;
-	cf->cf_run_dir = "/run/hv_vss";
-	cf->cf_state_dir = "/var/lib/hv_vss";
+	cf->cf_run_dir = HV_RUNDIR;
+	cf->cf_state_dir = HV_STATEDIR;
 	cf->cf_threads = CONF_THREADS_MAX;
 	cf->cf_hook_ms = 10000;
 }

@@ -35,6 +35,12 @@
 #ifndef HV_SYSCONFDIR
 #define HV_SYSCONFDIR "/etc"
 #endif
+#ifndef HV_RUNDIR
+#define HV_RUNDIR "/run/hv_vss"
+#endif
+#ifndef HV_STATEDIR
+#define HV_STATEDIR "/var/lib/hv_vss"
+#endif
 #define CONF_FILE HV_SYSCONFDIR "/hv_vss.conf"
 
 /* Limits of ENGINE.md section 4. */

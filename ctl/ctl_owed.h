@@ -18,11 +18,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#ifdef __FreeBSD__
-#define CTL_OWED_DIR "/var/run/hv_vss"
-#else
-#define CTL_OWED_DIR "/run/hv_vss"
-#endif
+#include "conf.h"
+
+#define CTL_OWED_DIR  HV_RUNDIR
 
 #define CTL_OWED_PATH 256
 

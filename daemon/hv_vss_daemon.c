@@ -442,7 +442,9 @@ dm_open_device(struct dm *dm)
 	while ((error = dm_device_open(dm, err, sizeof(err))) == EBUSY &&
 	    --tries > 0)
 		nanosleep(&pause, NULL);
-	if (error != 0)
+	if (error == EBUSY && !dm->dm_foreground)
+		report(REPORT_NOTICE, "%s; it is left to that", err);
+	else if (error != 0)
 		report(REPORT_ERROR, "%s", err);
 	return (error);
 }
@@ -473,8 +475,14 @@ dm_serve(struct dm *dm)
 		return (1);
 	dm->dm_recover_due = true;
 	dm_look_back(dm);
-	if (dm_open_device(dm) != 0) {
+	error = dm_open_device(dm);
+	if (error != 0) {
 		dm_helpers_stop(dm);
+		/* Whoever started it as a service has what it wants. */
+		if (error == EBUSY && parent != -1) {
+			dm_detach(parent);
+			return (0);
+		}
 		return (1);
 	}
 	if (!dm->dm_foreground)

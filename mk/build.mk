@@ -14,7 +14,7 @@ WARN= -Wall -Wextra -Wshadow -Wcast-qual -Wpointer-arith -Wstrict-prototypes \
 WERROR=
 # Where hv_vss.conf is.
 SYSCONFDIR= $(OS_SYSCONFDIR)
-CPPFLAGS_ALL= $(OS_CPPFLAGS) -DHV_SYSCONFDIR='"$(SYSCONFDIR)"' -I$(TOP)/include -I$(TOP)/core -I$(TOP)/common \
+CPPFLAGS_ALL= $(OS_CPPFLAGS) -DHV_SYSCONFDIR='"$(SYSCONFDIR)"' -DHV_RUNDIR='"$(OS_RUNDIR)"' -DHV_STATEDIR='"$(OS_STATEDIR)"' -I$(TOP)/include -I$(TOP)/core -I$(TOP)/common \
 	-I$(TOP)/emu -I$(TOP)/daemon -I$(TOP)/freezer -I$(TOP)/driver -I$(TOP)/driver/linux \
 	-I$(TOP)/ctl -I$(TOP)/lib
 CFLAGS_ALL= -std=c11 -MMD -MP $(WARN) $(WERROR) $(VARIANT_CFLAGS) $(CFLAGS)

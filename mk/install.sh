@@ -36,7 +36,9 @@ sbindir=$(under "${SBINDIR:-sbin}")
 daemondir=$(under "${DAEMONDIR:-$sbindir}")
 libexecdir=$(under "${LIBEXECDIR:-libexec}")
 libdir=$(under "${LIBDIR:-lib}")
-sysconfdir=${SYSCONFDIR:-/etc}
+sysconfdir=/etc
+[ "$(uname -s)" != FreeBSD ] || sysconfdir=$prefix/etc
+sysconfdir=${SYSCONFDIR:-$sysconfdir}
 
 # fill FILE DIR [NAME]: a text with the paths in it.
 fill() {
@@ -76,6 +78,19 @@ install -d "$root$sysconfdir/hv_vss/hooks.d"
 for section in 3 4 5 7 8; do
 	put 644 "share/man/man$section" "$top"/man/*."$section"
 done
+
+# Those of the port's user are kept: what is installed is a sample.
+if [ "$(uname -s)" = FreeBSD ]; then
+	from=$top/packaging/freebsd
+	fill "$from/hv_vss_daemon.rc" "$sysconfdir/rc.d" hv_vss_daemon
+	chmod 555 "$root$sysconfdir/rc.d/hv_vss_daemon"
+	fill "$from/hv_vss.devd" "$sysconfdir/devd" hv_vss.conf.sample
+	fill "$top/examples/hv_vss.conf" "$sysconfdir" hv_vss.conf.sample
+	for f in devd/hv_vss.conf hv_vss.conf; do
+		[ -e "$root$sysconfdir/$f" ] ||
+			cp "$root$sysconfdir/$f.sample" "$root$sysconfdir/$f"
+	done
+fi
 
 [ "$(uname -s)" = Linux ] || exit 0
 from=$top/packaging/linux

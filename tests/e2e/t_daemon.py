@@ -359,6 +359,9 @@ def a_device_that_is_taken_or_absent_is_named():
     taken = hvtest.Device(m.fs_dev)
     status, _, err = hvtest.run(argv)
     check(status == 1 and "process %d" % os.getpid() in err, err)
+    # As a service it has nothing to do then, and is no failure.
+    status, _, err = hvtest.run([a for a in argv if a != "-n"])
+    check(status == 0 and "it is left to that" in err, err)
     taken.close()
 
 
