@@ -16,13 +16,13 @@
 #define VSSG_REASON_MAX 512
 
 static const char *
-vssg_log_client_op(uint32_t op)
+vssg_log_asked(uint32_t op)
 {
-	return (op == VSS_ENGINE_CHECK	 ? "check" :
-		op == VSS_ENGINE_FREEZE	 ? "freeze" :
-		op == VSS_ENGINE_THAW	 ? "thaw" :
-		op == VSS_ENGINE_PREPARE ? "prepare" :
-					   "nothing");
+	return (op == VSS_ENGINE_CHECK	 ? ", asked to check" :
+		op == VSS_ENGINE_FREEZE	 ? ", asked to freeze" :
+		op == VSS_ENGINE_THAW	 ? ", asked to thaw" :
+		op == VSS_ENGINE_PREPARE ? ", asked to prepare" :
+					   "");
 }
 
 void
@@ -32,11 +32,11 @@ vssg_log_reason(const struct vss_engine_reason *er, char *text, size_t cap)
 
 	who[0] = '\0';
 	if (er->er_client != 0)
-		snprintf(who, sizeof(who), "%s %s (pid %ju), asked to %s, ",
+		snprintf(who, sizeof(who), "%s %s (pid %ju)%s, ",
 		    er->er_kind == VSS_ENGINE_FS ? "freeze daemon" :
 						   "application",
 		    er->er_name, (uintmax_t)er->er_pid,
-		    vssg_log_client_op(er->er_op));
+		    vssg_log_asked(er->er_op));
 	snprintf(text, cap, "%s%s%s%s", who,
 	    vss_engine_cause_text(er->er_cause),
 	    er->er_text[0] != '\0' ? ": " : "", er->er_text);

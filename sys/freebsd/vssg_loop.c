@@ -15,7 +15,6 @@
 
 #include "vssg_var.h"
 
-#include <sys/malloc.h>
 #include <sys/poll.h>
 #include <sys/uio.h>
 
@@ -256,6 +255,10 @@ vssg_loop_poll(struct cdev *dev __unused, int events, struct thread *td)
 	return (revents);
 }
 
+/*
+ * The device stays when the module goes, and is found when it is loaded anew:
+ * nexus(4) does not free what it keeps for a child.
+ */
 static void
 vssg_loop_identify(driver_t *driver __unused, device_t parent)
 {
@@ -327,26 +330,6 @@ vssg_loop_resume(device_t dev __unused)
 	return (0);
 }
 
-/* The device was ours to add, so it is ours to take away. */
-static int
-vssg_loop_modevent(module_t mod, int what, void *arg)
-{
-	devclass_t dc = devclass_find(VSSG_NAME);
-	device_t *devs;
-	int i, n;
-
-	if (what == MOD_UNLOAD && dc != NULL &&
-	    devclass_get_devices(dc, &devs, &n) == 0) {
-		for (i = 0; i < n; i++)
-			if (strcmp(device_get_name(device_get_parent(devs[i])),
-				"nexus") == 0)
-				device_delete_child(
-				    device_get_parent(devs[i]), devs[i]);
-		free(devs, M_TEMP);
-	}
-	return (vssg_modevent(mod, what, arg));
-}
-
 static device_method_t vssg_loop_methods[] = { DEVMETHOD(device_identify,
 						   vssg_loop_identify),
 	DEVMETHOD(device_probe, vssg_loop_probe),
@@ -361,5 +344,4 @@ static driver_t vssg_loop_driver = {
 	1,
 };
 
-DRIVER_MODULE(
-    hv_vss_guest_loop, nexus, vssg_loop_driver, vssg_loop_modevent, NULL);
+DRIVER_MODULE(hv_vss_guest_loop, nexus, vssg_loop_driver, vssg_modevent, NULL);

@@ -19,6 +19,7 @@
 static void vssg_callout(void *arg);
 
 struct vssg vssg;
+/* Each lock has a name of its own, for witness(4): the taskqueue another. */
 MTX_SYSINIT(vssg_mtx, &vssg.vs_mtx, VSSG_NAME, MTX_DEF);
 
 /*
@@ -341,7 +342,7 @@ vssg_start(struct vssg *vs)
 	callout_init_mtx(&vs->vs_callout, &vs->vs_mtx, 0);
 	TASK_INIT(&vs->vs_log_task, 0, vssg_log_task, vs);
 	vs->vs_tq = taskqueue_create(
-	    VSSG_NAME, M_WAITOK, taskqueue_thread_enqueue, &vs->vs_tq);
+	    VSSG_NAME "_tq", M_WAITOK, taskqueue_thread_enqueue, &vs->vs_tq);
 	taskqueue_start_threads(&vs->vs_tq, 1, PWAIT, VSSG_NAME);
 	mtx_lock(&vs->vs_mtx);
 	vs->vs_state = VSSG_RUNNING;
@@ -470,7 +471,8 @@ vssg_modevent(module_t mod __unused, int what, void *arg __unused)
 			    "\n");
 		return (0);
 	case MOD_QUIESCE:
-		return (vssg_quiesce(&vssg));
+		/* A device that is attached is asked by itself. */
+		return (vssg.vs_dev == NULL ? vssg_quiesce(&vssg) : 0);
 	case MOD_UNLOAD:
 		/*
 		 * This driver's devices are detached, and a channel that was

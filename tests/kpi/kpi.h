@@ -67,7 +67,6 @@ struct malloc_type {
 #define M_WAITOK 0x0002
 #define MALLOC_DEFINE(type, name, desc) \
 	struct malloc_type type[1] = { { name } }
-extern struct malloc_type M_TEMP[1];
 void *kpi_malloc(size_t len, struct malloc_type *type, int flags);
 void kpi_free(void *p, struct malloc_type *type);
 #define malloc(len, type, flags) kpi_malloc(len, type, flags)
@@ -309,19 +308,16 @@ void kpi_driver_module(
 
 int device_printf(device_t dev, const char *fmt, ...)
     __attribute__((format(__printf__, 2, 3)));
-const char *device_get_name(device_t dev);
 const char *device_get_nameunit(device_t dev);
 device_t device_get_parent(device_t dev);
 void device_set_desc(device_t dev, const char *desc);
 bool device_is_attached(device_t dev);
 device_t device_find_child(device_t parent, const char *name, int unit);
-int device_delete_child(device_t parent, device_t child);
 device_t kpi_bus_add_child(
     device_t parent, u_int order, const char *name, int unit);
 #define BUS_ADD_CHILD kpi_bus_add_child
 devclass_t devclass_find(const char *name);
 device_t devclass_get_device(devclass_t dc, int unit);
-int devclass_get_devices(devclass_t dc, device_t **devs, int *n);
 int resource_disabled(const char *name, int unit);
 
 /* <sys/sysctl.h>, <sys/sbuf.h> */

@@ -93,12 +93,6 @@ device_printf(device_t dev, const char *fmt, ...)
 }
 
 const char *
-device_get_name(device_t dev)
-{
-	return (dev->d_name);
-}
-
-const char *
 device_get_nameunit(device_t dev)
 {
 	return (dev->d_nameunit);
@@ -200,20 +194,13 @@ kpi_device_detach(device_t dev)
 	return (0);
 }
 
-int
-device_delete_child(device_t parent __unused, device_t child)
-{
-	if (kpi_device_detach(child) != 0)
-		kpi_panic("device_delete_child: it does not detach");
-	LIST_REMOVE(child, d_link);
-	(free)(child);
-	return (0);
-}
-
 void
 kpi_device_remove(device_t dev)
 {
-	device_delete_child(dev->d_parent, dev);
+	if (kpi_device_detach(dev) != 0)
+		kpi_panic("%s does not detach", dev->d_nameunit);
+	LIST_REMOVE(dev, d_link);
+	(free)(dev);
 }
 
 /* The first driver of its bus that wants it. */
@@ -361,22 +348,6 @@ device_t
 devclass_get_device(devclass_t dc, int unit __unused)
 {
 	return (dc == &kpi_classes[0] ? &kpi_base : NULL);
-}
-
-int
-devclass_get_devices(devclass_t dc, device_t **devs, int *n)
-{
-	device_t dev;
-	device_t *all;
-
-	all = kpi_malloc(16 * sizeof(*all), M_TEMP, M_WAITOK);
-	*n = 0;
-	LIST_FOREACH(dev, &kpi_devices, d_link)
-		if (dev->d_name != NULL &&
-		    strcmp(dev->d_name, dc->dc_name) == 0)
-			all[(*n)++] = dev;
-	*devs = all;
-	return (0);
 }
 
 void

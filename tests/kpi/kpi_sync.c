@@ -27,8 +27,6 @@ struct taskqueue {
 	bool tq_started;
 };
 
-struct malloc_type M_TEMP[1] = { { "temp" } };
-
 static _Thread_local int kpi_held; /* mutexes of this thread */
 
 static pthread_mutex_t kpi_lock = PTHREAD_MUTEX_INITIALIZER;
