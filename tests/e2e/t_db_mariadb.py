@@ -43,6 +43,10 @@ class Server:
                   "--datadir=" + TEMPLATE, "--skip-test-db",
                   "--innodb-log-file-size=48M",
                   "--auth-root-authentication-method=normal"], 120)
+            first = Server(TEMPLATE, "template")
+            first.start()
+            first.sql(TABLES)
+            first.process.end(60)
         must(["cp", "-a", TEMPLATE, self.data])
         return self
 
@@ -111,7 +115,6 @@ def server(*options):
     must(["rm", "-rf", MOUNT + "/db"])
     s = Server(MOUNT + "/db", "case").create()
     s.start(*options)
-    s.sql(TABLES)
     return s
 
 

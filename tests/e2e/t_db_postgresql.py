@@ -49,6 +49,11 @@ class Server:
                   "--no-locale", "-E", "UTF8"], **USER)
             with open(TEMPLATE + "/pg_hba.conf", "w", encoding="ascii") as f:
                 f.write("local all hv_vss scram-sha-256\nlocal all all trust\n")
+            first = Server(TEMPLATE, "template")
+            first.start()
+            first.sql(TABLES)
+            first.process.signal(signal.SIGINT)
+            first.process.wait(60)
         must(["cp", "-a", TEMPLATE, self.data])
         return self
 
@@ -112,7 +117,6 @@ def server():
     must(["rm", "-rf", MOUNT + "/pg"])
     s = Server(MOUNT + "/pg", "case").create()
     s.start()
-    s.sql(TABLES)
     return s
 
 
