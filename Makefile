@@ -13,7 +13,8 @@ PART= core
 T=
 SECS=
 RUN= MAKE="$(MAKE)" sh mk/run.sh
-KMOD= MAKE="$(MAKE)" sh mk/kmod.sh
+SYSDIR= /usr/src/sys
+KMOD= MAKE="$(MAKE)" SYSDIR="$(SYSDIR)" sh mk/kmod.sh
 
 all: ## build the programs into build/bin (VARIANT=dbg|rel|asan|tsan|cov: build/VARIANT/bin)
 	@sh tools/setup build
