@@ -376,8 +376,11 @@ gd_ends(struct gd *gd, bool worker, bool lease)
 			gd_say(gd, FRZ_EXPIRED, 0, ESRCH);
 		}
 	}
-	if (lease)
+	if (lease) {
 		gd->gd_leased = false;
+		/* What it was granted for may be let go of from now on. */
+		atomic_store(&gd->gd_page->pg_stop, 1);
+	}
 	if (lease && (gd_armed(gd) || gd_raised(gd))) {
 		gd_begin_thaw(gd);
 		gd_kill_worker(gd);

@@ -385,4 +385,35 @@ slot_thaws(struct frz_page *pg, uint32_t i, uint32_t by)
 	(void)frz_slot_move(fs, FRZ_THAWING, FRZ_THAWED);
 }
 
+/* Somebody else's thaw, and freeze of what is not frozen. */
+static void
+foreign(uint8_t how)
+{
+	uint32_t i = how % NFAKES;
+
+	if (fr.fr_frozen[i] || fr.fr_foreign[i])
+		fr.fr_frozen[i] = fr.fr_foreign[i] = false;
+	else if (how >= 128)
+		fr.fr_foreign[i] = true;
+}
+
+static void
+mounts_change(uint8_t how)
+{
+	mc.mc_mounts_changed = true;
+	mc.mc_plan += how % 2;
+	if (how >= 128)
+		mc.mc_nplan = how % (NFAKES + 1);
+}
+
+static void
+helper_ends(struct helper *fh)
+{
+	close_it(&fh->fh_sock);
+	close_it(&fh->fh_alive);
+	close_it(&fh->fh_pidfd);
+	fh->fh_killed = true;
+	fh->fh_due = 0;
+}
+
 #endif /* _FUZZ_DM_H_ */
