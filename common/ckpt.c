@@ -64,6 +64,7 @@ static const char *const ckpt_remedies[VSS_ENGINE_NCAUSES] = {
 	[VSS_ENGINE_CAUSE_BUSY] = "if it comes again, see that only one "
 				  "program on the host backs this machine up",
 	[VSS_ENGINE_CAUSE_CLOSED] = "it ended or was killed: see its log",
+	[VSS_ENGINE_CAUSE_LEFT] = "it ended or was killed: see its log",
 	[VSS_ENGINE_CAUSE_SILENT] = "see that it runs and is not stopped; its "
 				    "limit is a setting, and so is "
 				    "apps=besteffort",
@@ -155,6 +156,10 @@ ckpt_remedy(const struct vss_engine_reason *er)
 {
 	if ((uint32_t)er->er_cause >= VSS_ENGINE_NCAUSES)
 		return (NULL);
+	if (er->er_cause == VSS_ENGINE_CAUSE_SILENT &&
+	    er->er_kind == VSS_ENGINE_FS)
+		return ("see its log, and that it runs and is not stopped; the "
+			"limits prepare, fs and check are settings");
 	return (ckpt_remedies[er->er_cause]);
 }
 

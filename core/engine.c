@@ -371,10 +371,16 @@ vss_engine_close(struct vss_engine *e, uint32_t slot, uint64_t now_ns)
 {
 	struct vss_engine_client *cl = client(e, slot);
 	enum vss_engine_event event;
+	bool rests;
 
 	e->e_now_ns = now_ns;
 	vss_action_trace(e, VSS_TRACE_CLOSE, cl, 0, 0);
-	vss_action_why(e, VSS_ENGINE_CAUSE_CLOSED, cl);
+	rests = cl->cl_freeze == VSS_CLIENT_QUIESCED ||
+	    cl->cl_freeze == VSS_CLIENT_OWED;
+	vss_action_why(e,
+	    cl->cl_counted && rests ? VSS_ENGINE_CAUSE_LEFT :
+				      VSS_ENGINE_CAUSE_CLOSED,
+	    cl);
 	event = VSS_ENGINE_NEVENTS;
 	if (cl->cl_kind == VSS_ENGINE_FS)
 		event = VSS_ENGINE_EV_FS_GONE;

@@ -40,7 +40,8 @@
 	X(CHANNEL_LOST, "the channel to the host went away")                \
 	X(MALFORMED, "the request is malformed")                            \
 	X(NOT_SUPPORTED, "the operation is not supported")                  \
-	X(CANCELLED, "it was called off, or the host wanted a backup")
+	X(CANCELLED, "it was called off, or the host wanted a backup")      \
+	X(LEFT, "closed the device while it should have been at rest")
 
 enum vss_engine_cause {
 #define X(sym, text) VSS_ENGINE_CAUSE_##sym,

@@ -4,9 +4,9 @@
  */
 
 /*
- * hv_vssctl check: what a backup would do with each mount, and why.  The plan
- * is hv_vss_daemon's own, made anew with its configuration file; nothing is
- * asked of a running daemon, and nothing is touched.
+ * hv_vssctl check: whether a backup would work now, and if not, why.  The plan
+ * is hv_vss_daemon's own, made anew with its configuration file; the driver is
+ * asked how it is; nothing is touched.
  */
 
 #include <getopt.h>
@@ -14,45 +14,87 @@
 
 #include "check.h"
 #include "ctl.h"
+#include "ctl_health.h"
+#include "ctl_hookdir.h"
+#include "ctl_view.h"
+
+struct ctl_check {
+	struct ctl_view cc_view;
+	const char *cc_hooks;
+};
 
 static int
-ctl_check_fail(const char *why)
+check_json(const struct health *he, const struct plan_policy *pp)
 {
-	fprintf(stderr, "hv_vssctl: %s\n", why);
-	return (1);
+	int status;
+
+	printf("{\"items\":");
+	health_json(he, stdout);
+	printf(",\n\"plan\":");
+	status = check_print(pp, CHECK_JSON, stdout, stderr);
+	if (he->he_count[HEALTH_FAILS] > 0)
+		status = 1;
+	printf(",\"works\":%s}\n", status == 0 ? "true" : "false");
+	return (status);
+}
+
+static int
+check_text(const struct health *he, const struct plan_policy *pp)
+{
+	size_t fails = he->he_count[HEALTH_FAILS];
+	int status;
+
+	health_text(he, stdout);
+	printf("\n");
+	status = check_print(pp, CHECK_LINES, stdout, stderr);
+	if (fails > 0) {
+		ctl_colour(stdout, CTL_BAD, "A backup would fail now");
+		printf(": see what FAILS above.\n");
+	} else if (status == 0) {
+		ctl_colour(stdout, CTL_GOOD, "A backup would work now");
+		printf(", %s consistent.\n",
+		    he->he_napps > 0 ? "application" : "file-system");
+	}
+	return (fails > 0 ? 1 : status);
+}
+
+static int
+check_run(struct ctl_check *cc)
+{
+	struct ctl_view *vw = &cc->cc_view;
+	struct plan_policy pp;
+	struct health he;
+	int status;
+
+	plan_policy_set(&pp, &vw->vw_conf);
+	health_look(&he, &vw->vw_conf, cc->cc_hooks);
+	status = vw->vw_json ? check_json(&he, &pp) : check_text(&he, &pp);
+	if (he.he_nomem)
+		status = 1;
+	health_free(&he);
+	conf_free(&vw->vw_conf);
+	return (fflush(stdout) == 0 ? status : 1);
 }
 
 int
 ctl_check_main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "set", required_argument, NULL, 's' },
-		{ NULL, 0, NULL, 0 },
+		{ "hooks", required_argument, NULL, 'H' }, CTL_VIEW_LONGS
 	};
-	static struct conf_args ca;
-	static struct conf cf;
-	enum check_form form = CHECK_TEXT;
-	struct plan_policy pp;
-	char err[CONF_ERR_MAX];
-	int c, error = 0, status;
+	static struct ctl_check cc = { .cc_hooks = CTL_HOOKS_DIR };
+	struct ctl_view *vw = &cc.cc_view;
+	int c;
 
-	while (error == 0 &&
-	    (c = getopt_long(argc, argv, "c:", options, NULL)) != -1)
-		if (c == 'j')
-			form = CHECK_JSON;
-		else if (c == 's')
-			error = conf_args_set(&ca, optarg, err, sizeof(err));
-		else if (c == 'c')
-			error = conf_args_file(&ca, optarg, err, sizeof(err));
-		else
-			return (ctl_usage("check"));
-	if (error == 0 && optind < argc)
+	while ((c = getopt_long(argc, argv, "c:", options, NULL)) != -1)
+		if (c == 'H')
+			cc.cc_hooks = optarg;
+		else if (!ctl_view_option(vw, c, optarg))
+			return (vw->vw_err[0] != '\0' ? ctl_view_fail(vw) :
+							ctl_usage("check"));
+	if (optind < argc)
 		return (ctl_usage("check"));
-	if (error != 0 || conf_load(&cf, &ca, err, sizeof(err)) != 0)
-		return (ctl_check_fail(err));
-	plan_policy_set(&pp, &cf);
-	status = check_print(&pp, form, stdout, stderr);
-	conf_free(&cf);
-	return (status);
+	if (!ctl_view_load(vw))
+		return (ctl_view_fail(vw));
+	return (check_run(&cc));
 }

@@ -14,7 +14,7 @@
 #define CTL_LOOK "[--json] [-c CONF] [--set KEY=VALUE]..."
 
 static const struct ctl_cmd commands[] = {
-	{ "check", "[--json] [-c CONF] [--set KEY=VALUE]...", ctl_check_main },
+	{ "check", "[--hooks DIR] " CTL_LOOK, ctl_check_main },
 	{ "run",
 	    "[--name NAME] [--level N] [--device PATH]\n"
 	    "           [--timeout SECONDS] [--check CMD] [--prepare CMD]\n"

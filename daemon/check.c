@@ -112,14 +112,15 @@ print_verdict(FILE *out, const struct plan *pn)
 }
 
 static void
-print_plan(FILE *out, const struct plan *pn)
+print_plan(FILE *out, const struct plan *pn, enum check_form form)
 {
 	struct columns co = { 0 };
 
 	measure(pn, &co);
 	for (size_t i = 0; i < pn->pn_nlines; i++)
 		print_line(out, pn, &pn->pn_lines[i], &co);
-	print_verdict(out, pn);
+	if (form == CHECK_TEXT || pn->pn_veto != NULL)
+		print_verdict(out, pn);
 }
 
 /* Names of mounts may be any bytes. */
@@ -221,7 +222,7 @@ check_print(
 	if (form == CHECK_JSON)
 		print_json_plan(out, &pn, pn.pn_veto);
 	else
-		print_plan(out, &pn);
+		print_plan(out, &pn, form);
 	status = pn.pn_veto == NULL ? 0 : 1;
 	plan_free(&pn);
 	/* Nobody is to take what was cut short for the whole. */

@@ -15,7 +15,11 @@
 
 #include "plan.h"
 
-enum check_form { CHECK_TEXT, CHECK_JSON };
+enum check_form {
+	CHECK_TEXT,
+	CHECK_LINES, /* the same, but a verdict only if it is a veto */
+	CHECK_JSON
+};
 
 /*
  * Prints the plan: for people a line a mount and a closing one with the

@@ -124,7 +124,7 @@ closing_after_acknowledging_breaks_what_is_under_way(void **state)
 	answer(app, FREEZE, 0);
 	close_it(app);
 	assert_fail(xid);
-	assert_cause(CLOSED);
+	assert_cause(LEFT);
 	assert_false(lost());
 	assert_state("IDLE");
 
@@ -142,7 +142,7 @@ closing_after_acknowledging_breaks_what_is_under_way(void **state)
 	close_it(app);
 	answer(fs, THAW, 0);
 	assert_fail(xid);
-	assert_cause(CLOSED);
+	assert_cause(LEFT);
 
 	app = open_app();
 	hold(fs, app);
