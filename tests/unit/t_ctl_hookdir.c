@@ -212,7 +212,7 @@ the_directory_is_looked_at_as_well(void **state)
 static void
 more_hooks_than_there_is_room_for_are_refused(void **state)
 {
-	char name[8];
+	char name[16];
 
 	(void)state;
 	for (int i = 0; i < CTL_HOOKS_MAX; i++) {
