@@ -10,9 +10,10 @@ COLOURS = {"hv_vss": "#1b6ca8", "hv_vss_daemon": "#c8553d",
            "qemu-ga": "#e0a458", "floor": "#8d99ae"}
 SHOWN = (("frozen_stall_ms", "longest writer stall, first freeze to last thaw"),
          ("checkpoint_stall_ms", "longest writer stall, whole checkpoint"),
+         ("database_stall_ms", "longest wait of a database for a commit"),
          ("freeze_ms", "freeze"))
 LEFT, WIDTH, BAR, GAP = 170, 640, 12, 10
-LOWEST_MS, HIGHEST_MS = 0.1, 10000.0
+LOWEST_MS, HIGHEST_MS = 0.1, 100000.0
 
 
 def place(ms):
@@ -20,6 +21,10 @@ def place(ms):
     ms = min(max(ms, LOWEST_MS), HIGHEST_MS)
     return WIDTH * (math.log10(ms / LOWEST_MS) /
                     math.log10(HIGHEST_MS / LOWEST_MS))
+
+
+def figure(ms):
+    return "{:,.0f}".format(ms) if ms >= 100 else "%.3g" % ms
 
 
 def text(x, y, what, more=""):
@@ -32,7 +37,7 @@ def grid(top, bottom):
         x = LEFT + place(ms)
         yield ('<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="#ddd"/>'
                % (x, top, x, bottom))
-        yield text(x, bottom + 12, "%g ms" % ms, 'text-anchor="middle"')
+        yield text(x, bottom + 12, figure(ms) + " ms", 'text-anchor="middle"')
         ms *= 10
 
 
@@ -49,7 +54,8 @@ def bars(report, who, case, metric, y):
                    ' stroke="#333"/>' % (
                        LEFT + place(min(values)), y + BAR / 2 - 1,
                        LEFT + place(max(values)), y + BAR / 2 - 1))
-            yield text(LEFT + place(max(values)) + 5, y + BAR - 3, "%.3g" % ms)
+            yield text(LEFT + place(max(values)) + 5, y + BAR - 3,
+                       figure(ms))
         elif why:
             yield text(LEFT + 4, y + BAR - 3, "%s: %s" % (w, why))
         else:
@@ -71,10 +77,11 @@ def chart(report, who):
     parts += legend(who, y)
     y += 24
     for metric, title in SHOWN:
-        cases = [c for c in report.cases if (c, metric) in report.values]
+        cases = [c for c in report.cases
+                 if len(report.values.get((c, metric), {})) > 1]
         if not cases:
             continue
-        parts.append(text(LEFT, y, title + " (medians)", 'font-weight="bold"'))
+        parts.append(text(LEFT, y, title + " (medians; logarithmic)", 'font-weight="bold"'))
         top = y = y + 8
         body = []
         for case in cases:
