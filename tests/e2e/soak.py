@@ -187,6 +187,7 @@ class Soak:
             check(time.monotonic() < end, "no checkpoint works at rest")
         for w in self.writers.values():
             w.progresses(2)
+        self.trace_is_written()
         with open(TRACE, "w", encoding="utf-8"):
             pass
         status, replies = self.m.host("check", "freeze", "thaw",
@@ -194,6 +195,7 @@ class Soak:
         check(status == 0, "at rest: %s" % replies)
         with open(self.m.dir + "/run/frozen", encoding="utf-8") as f:
             until(lambda: f.seek(0) == 0 and f.read() == "", "empty record", 2)
+        self.trace_is_written()
         found = {}
         for who, pid in (("driver", self.m.driver.pid),
                          ("daemon", self.m.daemon.pid),
@@ -208,6 +210,12 @@ class Soak:
                             len(hvtest.pids_of("hv_vss_freezer")),
                             "hanging": len(guest.hanging())}
         return found
+
+    def trace_is_written(self):
+        """Driver and daemon have children write it, which take their time."""
+        for p in (self.m.driver, self.m.daemon):
+            until(lambda q=p: hvtest.pids_of(q.name) == [q.pid],
+                  "a child of %s ends" % p.name)
 
     def run(self, seconds):
         end = time.monotonic() + seconds
