@@ -536,6 +536,7 @@ knlist_destroy(struct knlist *knl)
 {
 	if (!SLIST_EMPTY(&knl->kl_list))
 		kpi_panic("knlist_destroy: not empty");
+	knl->kl_mtx = NULL;
 }
 
 /* Takes every knote off the list and out of its kqueue. */
