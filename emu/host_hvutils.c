@@ -5,9 +5,10 @@
 
 /*
  * Stand-in for the Linux kernel's /dev/vmbus/hv_vss (PROTOCOL.md section 7.1):
- * a FUSE file system of one file, mounted on an existing empty file.  One
- * program at a time opens it, registers, and is handed one request after
- * another.
+ * a FUSE file system of one file, mounted on an existing empty file; or, where
+ * nothing is at a path below /dev and the kernel has CUSE, a character device
+ * as the kernel's is one.  One program at a time opens it, registers, and is
+ * handed one request after another.
  *
  * Where the kernel lets read sleep, this answers EAGAIN: a request that FUSE
  * holds unanswered cannot be killed, and who polls first never notices.
@@ -20,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fuse3/cuse_lowlevel.h>
 #include <fuse3/fuse_log.h>
 #include <fuse3/fuse_lowlevel.h>
 #include <stdio.h>
@@ -28,6 +30,9 @@
 #include <unistd.h>
 
 #include "host.h"
+
+#define UTILS_CUSE	"/dev/cuse"
+#define UTILS_DEV	"/dev/"
 
 #define UTILS_MSG_LEN	12
 #define UTILS_REGISTER	128 /* old form: no handshake */
@@ -250,6 +255,48 @@ static const struct fuse_lowlevel_ops utils_ops = {
 	.poll = utils_poll,
 };
 
+/* The same as a character device. */
+static void
+utils_dev_open(fuse_req_t req, struct fuse_file_info *fi)
+{
+	utils_open(req, FUSE_ROOT_ID, fi);
+}
+
+static void
+utils_dev_release(fuse_req_t req, struct fuse_file_info *fi)
+{
+	utils_release(req, FUSE_ROOT_ID, fi);
+}
+
+static void
+utils_dev_read(
+    fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	utils_read(req, FUSE_ROOT_ID, size, off, fi);
+}
+
+static void
+utils_dev_write(fuse_req_t req, const char *buf, size_t size, off_t off,
+    struct fuse_file_info *fi)
+{
+	utils_write(req, FUSE_ROOT_ID, buf, size, off, fi);
+}
+
+static void
+utils_dev_poll(
+    fuse_req_t req, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
+{
+	utils_poll(req, FUSE_ROOT_ID, fi, ph);
+}
+
+static const struct cuse_lowlevel_ops utils_dev_ops = {
+	.open = utils_dev_open,
+	.release = utils_dev_release,
+	.read = utils_dev_read,
+	.write = utils_dev_write,
+	.poll = utils_dev_poll,
+};
+
 static nfds_t
 utils_pollfds(void *front, struct pollfd *pfd)
 {
@@ -441,14 +488,51 @@ utils_mount(struct host_utils *hu, const char *path)
 	return (0);
 }
 
+/* Whether it is to be a device of the kernel's, which nobody has yet. */
+static bool
+utils_is_dev(const char *path)
+{
+	return (strncmp(path, UTILS_DEV, strlen(UTILS_DEV)) == 0 &&
+	    access(path, F_OK) != 0 && errno == ENOENT &&
+	    access(UTILS_CUSE, F_OK) == 0);
+}
+
+/* It appears when the kernel's first request has been served. */
+static int
+utils_device(struct host_utils *hu, const char *path)
+{
+	char arg[] = "hv_vss_host", fd[32], name[128];
+	char *argv[] = { arg, NULL };
+	const char *info[] = { name };
+	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+	struct cuse_info ci = { .dev_info_argc = 1, .dev_info_argv = info };
+	int n;
+
+	snprintf(name, sizeof(name), "DEVNAME=%s", path + strlen(UTILS_DEV));
+	fuse_set_log_func(utils_no_log);
+	hu->hu_session = cuse_lowlevel_new(&args, &ci, &utils_dev_ops, hu);
+	fuse_opt_free_args(&args);
+	if (hu->hu_session == NULL)
+		return (ENOMEM);
+	n = open(UTILS_CUSE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (n < 0)
+		return (errno);
+	snprintf(fd, sizeof(fd), "/dev/fd/%d", n);
+	errno = EIO;
+	if (fuse_session_mount(hu->hu_session, fd) != 0)
+		return (errno);
+	return (0);
+}
+
 static int
 host_hvutils_init(struct host *ho)
 {
 	struct host_utils *hu;
+	bool dev = utils_is_dev(ho->ho_path);
 	int error;
 
 	error = utils_check_fuse(ho);
-	if (error == 0)
+	if (error == 0 && !dev)
 		error = utils_check_path(ho);
 	if (error != 0)
 		return (error);
@@ -458,7 +542,8 @@ host_hvutils_init(struct host *ho)
 		return (ENOMEM);
 	}
 	hu->hu_host = ho;
-	error = utils_mount(hu, ho->ho_path);
+	error = dev ? utils_device(hu, ho->ho_path) :
+		      utils_mount(hu, ho->ho_path);
 	if (error != 0) {
 		host_warn(ho, "cannot mount with FUSE: %s", strerror(error));
 		utils_fini(hu);

@@ -20,12 +20,13 @@ UNITS = ("hv_vss_driver.service", "hv_vss_daemon.service",
          "hv_vss_hooks.service")
 
 # What a service of ours may say.  None of these gives it mounts, or a /sys, of
-# its own; an option that is not here was not looked at for that.
+# its own, or has the service manager write to a disk, which may be frozen, before
+# it runs a command; an option that is not here was not looked at for that.
 OPTIONS = set("""
     Type Environment EnvironmentFile ExecStartPre ExecStart ExecReload ExecStopPost Restart
     RestartSec WatchdogSec WatchdogSignal TimeoutStopSec KillMode KillSignal
     OOMScoreAdjust OOMPolicy LimitCORE LimitMEMLOCK RuntimeDirectory
-    RuntimeDirectoryPreserve StateDirectory NoNewPrivileges
+    RuntimeDirectoryPreserve NoNewPrivileges
     CapabilityBoundingSet SystemCallArchitectures SystemCallFilter
     SystemCallErrorNumber RestrictAddressFamilies RestrictNamespaces
     RestrictRealtime RestrictSUIDSGID LockPersonality MemoryDenyWriteExecute

@@ -37,8 +37,9 @@ INIT = """#!/bin/busybox sh
 for m in MODULES; do
 	/bin/busybox insmod /modules/$m.ko
 done
-until [ -b /dev/vda ]; do /bin/busybox usleep 20000; done
+until [ -b /dev/vdb ]; do /bin/busybox usleep 20000; done
 /bin/busybox mount -t ext4 -o rw /dev/vda /root || /bin/busybox poweroff -f
+/bin/busybox mount -t ext4 -o ro /dev/vdb /root/hv
 init=/sbin/init
 for word in $(/bin/busybox cat /proc/cmdline); do
 	case $word in vm.init=*) init=${word#vm.init=} ;; esac
@@ -69,11 +70,9 @@ WantedBy=multi-user.target
 """
 # What the kernel starts in a guest without a service manager.
 PLAIN = """#!/bin/sh
-mount -t proc proc /proc
-mount -t ext4 -o ro /dev/vdb /hv
 exec /hv/tests/vm/vminside
 """
-FSTAB = "/dev/vda / ext4 rw 0 1\n/dev/vdb /hv ext4 ro 0 0\n"
+FSTAB = "/dev/vda / ext4 rw 0 0\n"
 
 
 class Missing(Exception):

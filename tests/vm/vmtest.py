@@ -36,6 +36,12 @@ def sh(command, ok=True):
     return p.stdout
 
 
+def expect(pattern):
+    """What the kernel may say in this scenario, as a regular expression."""
+    with open("/run/vm-expected", "a", encoding="ascii") as f:
+        f.write(pattern + "\n")
+
+
 def status_of(command):
     return subprocess.run(command, shell=True, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL, check=False).returncode
