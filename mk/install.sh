@@ -75,6 +75,7 @@ put 755 "$adapters" "$top"/hooks/hv_vss_adapter
 put 644 "$adapters" "$top"/hooks/*.py
 ln -sf "$adapters/hv_vss_adapter" "$root$sbindir/hv_vss_adapter"
 install -d "$root$sysconfdir/hv_vss/hooks.d"
+put 644 share/bash-completion/completions "$top"/packaging/completion/hv_vssctl
 for section in 3 4 5 7 8; do
 	put 644 "share/man/man$section" "$top"/man/*."$section"
 done
