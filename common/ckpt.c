@@ -489,6 +489,10 @@ ckpt_read(struct ckpt *ck, const struct json_value *jv)
 	ck->ck_end_ns = ck->ck_begin_ns + json_ns(json_get(jv, "ms"));
 	ck->ck_outcome = (enum ckpt_outcome)which(
 	    ckpt_outcomes, CKPT_NOUTCOMES, json_get(jv, "outcome"));
+	/* What is not known is no success. */
+	if (ck->ck_outcome == CKPT_OK &&
+	    !json_is(json_get(jv, "outcome"), ckpt_outcomes[CKPT_OK]))
+		ck->ck_outcome = CKPT_FAILED;
 	ck->ck_test = json_true(json_get(jv, "test"));
 	ck->ck_napps = (uint32_t)json_whole(json_get(jv, "applications"));
 	ck->ck_nstale = (uint32_t)json_whole(json_get(jv, "stale"));

@@ -177,9 +177,11 @@ history_lines(FILE *fp, history_each *each, void *arg, size_t *torn)
 	while (more && (len = getline(&line, &cap, fp)) > 0) {
 		if (line[len - 1] == '\n')
 			line[--len] = '\0';
+		if (len == 0)
+			continue;
 		if (len > HISTORY_LINE_MAX || memchr(line, '\0', (size_t)len) ||
 		    !ckpt_parse(&ck, line, (size_t)len)) {
-			*torn += len > 0;
+			(*torn)++;
 			continue;
 		}
 		more = each(arg, &ck, line);
