@@ -18,6 +18,7 @@ import stat
 import sys
 import time
 
+FREEBSD = sys.platform.startswith("freebsd")
 REASON_MAX = 255
 ANSWER_S = 2       # how long hv_vssctl may take to say what is left
 MARGIN_S = 0.3     # an answer is given that much before the time is over

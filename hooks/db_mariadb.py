@@ -22,7 +22,7 @@ import math
 import re
 import time
 
-from adapter import Adapter, Refuse, must_listen, number, one_of, text_of
+from adapter import FREEBSD, Adapter, Refuse, must_listen, number, one_of, text_of
 from session import Gone, Late, Session, as_user, client_path
 
 STAGES = ("START", "FLUSH", "BLOCK_DDL", "BLOCK_COMMIT")
@@ -119,7 +119,8 @@ class Connection:
 class MariaDB(Adapter):
     KEYS = {
         "client": (text_of, "mariadb"),
-        "socket": (text_of, "/run/mysqld/mysqld.sock"),
+        "socket": (text_of, "/var/run/mysql/mysql.sock" if FREEBSD
+                   else "/run/mysqld/mysqld.sock"),
         "host": (text_of, ""),
         "port": (number(1, 65535), 3306),
         "user": (text_of, ""),
@@ -234,5 +235,6 @@ class MariaDB(Adapter):
 
 class MySQL(MariaDB):
     KEYS = {**MariaDB.KEYS, "client": (text_of, "mysql"),
-            "socket": (text_of, "/var/run/mysqld/mysqld.sock"),
+            "socket": (text_of, "/tmp/mysql.sock" if FREEBSD
+                       else "/var/run/mysqld/mysqld.sock"),
             "lock": (one_of("instance", "tables", "stage"), "instance")}

@@ -21,7 +21,8 @@ freeze is over.
 import os
 import time
 
-from adapter import Adapter, Many, Refuse, must_listen, number, one_of, text_of
+from adapter import (FREEBSD, Adapter, Many, Refuse, must_listen, number, one_of,
+                     text_of)
 from session import Gone, Late, Session, as_user, client_path
 
 # What it takes, and whether the role has it (a superuser is in all roles).
@@ -163,7 +164,7 @@ class Connection:
 class PostgreSQL(Adapter):
     KEYS = {
         "client": (text_of, "psql"),
-        "host": (text_of, "/var/run/postgresql"),
+        "host": (text_of, "/tmp" if FREEBSD else "/var/run/postgresql"),
         "port": (number(1, 65535), 5432),
         "user": (text_of, "postgres"),
         "passfile": (text_of, ""),

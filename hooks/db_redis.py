@@ -136,7 +136,7 @@ class Connection:
             self._sock.settimeout(0)
             data = self._sock.recv(65536)
             if not data:
-                return "the server has ended"
+                return "the session was lost: the server has ended"
             self._buf += data
             if b"\r\n" in self._buf:
                 self._beating = False

@@ -119,8 +119,9 @@ class SQLite(Adapter):
         found = []
         for name in self.conf["file"]:
             if glob.has_magic(name):
-                found += sorted(p for p in glob.glob(name)
-                                if not p.endswith(("-wal", "-shm", "-journal")))
+                found += sorted(
+                    p for p in glob.glob(name) if os.path.isfile(p) and
+                    not p.endswith(("-wal", "-shm", "-journal")))
             elif os.path.exists(name):
                 found.append(name)
             elif self.conf["absent"] == "refuse":

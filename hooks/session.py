@@ -127,9 +127,10 @@ class Session:
         self._beating = True
 
     def _last_words(self):
-        lines = self._buf.decode(errors="replace").split("\n")
-        return next((x.strip() for x in lines
-                     if x.strip() and not x.startswith("##")), "it said nothing")
+        lines = [x.strip() for x in
+                 self._buf.decode(errors="replace").split("\n")]
+        lines = [x for x in lines if x and not x.startswith("##")]
+        return " ".join(lines[-2:]) or "it said nothing"
 
     def close(self):
         """Ends the client, and with it what its session holds."""
@@ -137,4 +138,7 @@ class Session:
             if not f.closed:
                 f.close()
         self._proc.send_signal(signal.SIGKILL)
-        self._proc.wait()
+        try:
+            self._proc.wait(1)
+        except subprocess.TimeoutExpired:
+            pass    # Its disk does not answer; it ends when that does.

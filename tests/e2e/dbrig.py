@@ -38,6 +38,11 @@ def checkpoints():
     return 20 if hvtest.everything() else 2
 
 
+def longer(function):
+    """A case that `make e2e' alone has time for."""
+    return hvtest.case(function) if hvtest.everything() else function
+
+
 def must(argv, seconds=60, **more):
     r = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                        stderr=subprocess.STDOUT, text=True, errors="replace",
@@ -201,12 +206,14 @@ class Guest:
         host.process.wait(60)
         return host.reply("thaw")["reply"]
 
-    def is_lost(self, host, load):
-        """The hold was lost: everything goes on before the host's THAW, which
-        fails."""
-        load.progresses()
+    def is_lost(self, host, said, load=None):
+        """The hold was lost, and by what is told: everything goes on before
+        the host's THAW, which fails."""
+        self.m.driver.says("could not stay quiesced")
+        self.m.driver.says(said)
+        if load:
+            load.progresses()
         check(self.thaw(host) == "fail", "THAW says that the hold was lost")
-        self.succeeds(", the next one")
 
     def refuses(self, *words, op="freeze"):
         """A backup is refused, and the driver says why."""
@@ -219,7 +226,8 @@ class Guest:
         """The co-process is killed during the hold."""
         host = self.hold()
         os.kill(self.coprocess(), signal.SIGKILL)
-        self.is_lost(host, load)
+        self.is_lost(host, "the co-process has ended", load)
+        self.succeeds(", the next one")
 
     def has_its_adapter_stopped(self, load):
         """The co-process stands from the hold on: it is killed at thaw."""
