@@ -69,6 +69,17 @@ dm_os_signal(int fd)
 	    kevent(fd, NULL, 0, &ev, 1, &now) == 1 ? (unsigned)ev.ident : 0);
 }
 
+/* Its output goes through a pipe or is closed later. */
+void
+dm_os_only_fds(void)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	if (null != -1)
+		(void)dup2(null, STDIN_FILENO);
+	closefrom(STDERR_FILENO + 1);
+}
+
 void
 dm_os_lock_memory(void)
 {

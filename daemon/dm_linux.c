@@ -46,6 +46,12 @@ dm_os_signal(int fd)
 	return (read(fd, &si, sizeof(si)) == sizeof(si) ? si.ssi_signo : 0);
 }
 
+/* Here a close of what is frozen returns. */
+void
+dm_os_only_fds(void)
+{
+}
+
 /* What is in memory stays; a library's unused pages do not matter. */
 void
 dm_os_lock_memory(void)

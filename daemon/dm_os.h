@@ -20,6 +20,9 @@ int dm_os_signals(const sigset_t *set);
 /* The next signal that came, 0: none. */
 unsigned dm_os_signal(int fd);
 
+/* What of its starter's descriptors could hold it up is closed. */
+void dm_os_only_fds(void);
+
 void dm_os_lock_memory(void);
 
 /* A working directory that is on no disk. */

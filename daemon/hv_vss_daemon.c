@@ -455,6 +455,7 @@ dm_serve(struct dm *dm)
 	int error, parent = -1;
 
 	notify_init(frz_now_ns());
+	dm_os_only_fds();
 	if (dm_record_lock(dm) != 0)
 		return (1);
 	/* Neither its directory nor its output may be on what is frozen. */
