@@ -52,7 +52,7 @@ static struct {
 	bool fz_killed;
 	bool fz_ended;
 	bool fz_released;
-	bool fz_releasing; /* RELEASE is not answered */
+	uint32_t fz_releasing; /* RELEASEs that are not answered */
 	unsigned int fz_idle;
 	uint32_t fz_sent[FRZ_NOPS];
 	uint32_t fz_done[FRZ_NOPS];
@@ -185,8 +185,8 @@ take_answers(void)
 			continue;
 		FUZZ_CHECK(fm.fm_of < FRZ_NOPS);
 		FUZZ_CHECK(++fz.fz_done[fm.fm_of] <= fz.fz_sent[fm.fm_of]);
-		if (fm.fm_of == FRZ_RELEASE)
-			fz.fz_releasing = false;
+		if (fm.fm_of == FRZ_RELEASE && fz.fz_releasing != 0)
+			fz.fz_releasing--;
 		if (fm.fm_of == FRZ_RELEASE && fm.fm_errno == 0) {
 			fz.fz_released = true;
 			fz.fz_armed = 0;
@@ -203,7 +203,7 @@ send_to_guard(struct frz_msg *fm, const struct frz_fds *ff)
 		return (EPIPE);
 	/* Behind a RELEASE a daemon begins nothing. */
 	if (fm->fm_op == FRZ_RELEASE) {
-		fz.fz_releasing = true;
+		fz.fz_releasing++;
 		fz.fz_armed = 0;
 	}
 	fz.fz_sent[fm->fm_op]++;
@@ -271,7 +271,7 @@ hold(uint8_t how)
 	struct frz_slot *fs;
 
 	if (fz.fz_peer == -1 || fz.fz_open == NFAKES || fz.fz_killed ||
-	    fz.fz_releasing)
+	    fz.fz_releasing != 0)
 		return;
 	fm.fm_gen = fz.fz_gen;
 	fm.fm_index = fz.fz_open;
@@ -317,6 +317,8 @@ arm(uint8_t how)
 		if (fm.fm_op != FRZ_DONE)
 			continue;
 		fz.fz_done[fm.fm_of]++;
+		if (fm.fm_of == FRZ_RELEASE && fz.fz_releasing != 0)
+			fz.fz_releasing--;
 		if (fm.fm_of == FRZ_ARM && fz.fz_done[FRZ_ARM] > sent &&
 		    fm.fm_gen == fz.fz_gen)
 			fz.fz_armed = fm.fm_errno == 0 ? fz.fz_open : 0;
@@ -465,7 +467,7 @@ next_daemon(void)
 	memset(fz.fz_sent, 0, sizeof(fz.fz_sent));
 	memset(fz.fz_done, 0, sizeof(fz.fz_done));
 	fz.fz_open = fz.fz_armed = 0;
-	fz.fz_releasing = false;
+	fz.fz_releasing = 0;
 	fz.fz_gen = 0;
 	memset(fz.fz_at, 0, sizeof(fz.fz_at));
 	frz_page_begin(fz.fz_page, 0, 0);
