@@ -373,6 +373,13 @@ which(const char *const *words, uint32_t nwords, const struct json_value *jv)
 	return (0);
 }
 
+/* A sum that stays where it would begin anew. */
+static uint64_t
+later(uint64_t at_ns, uint64_t ns)
+{
+	return (ns > UINT64_MAX - at_ns ? UINT64_MAX : at_ns + ns);
+}
+
 static void
 get_span(struct ckpt_span *cp, const struct ckpt *ck,
     const struct json_value *jv, const char *key)
@@ -382,10 +389,11 @@ get_span(struct ckpt_span *cp, const struct ckpt *ck,
 	jv = json_get(jv, key);
 	if (jv == NULL)
 		return;
-	cp->cp_begin_ns = ck->ck_begin_ns + json_ns(json_get(jv, "at_ms"));
+	cp->cp_begin_ns = later(
+	    ck->ck_begin_ns, json_ns(json_get(jv, "at_ms")));
 	ms = json_get(jv, "ms");
 	if (ms != NULL)
-		cp->cp_end_ns = cp->cp_begin_ns + json_ns(ms);
+		cp->cp_end_ns = later(cp->cp_begin_ns, json_ns(ms));
 	cp->cp_result = which(
 	    ckpt_results, CKPT_NRESULTS, json_get(jv, "result"));
 }
@@ -486,7 +494,7 @@ ckpt_read(struct ckpt *ck, const struct json_value *jv)
 	ck->ck_seq = json_whole(json_get(jv, "seq"));
 	ck->ck_wall_ms = json_whole(json_get(jv, "time_ms"));
 	ck->ck_begin_ns = json_whole(json_get(jv, "begin_ns"));
-	ck->ck_end_ns = ck->ck_begin_ns + json_ns(json_get(jv, "ms"));
+	ck->ck_end_ns = later(ck->ck_begin_ns, json_ns(json_get(jv, "ms")));
 	ck->ck_outcome = (enum ckpt_outcome)which(
 	    ckpt_outcomes, CKPT_NOUTCOMES, json_get(jv, "outcome"));
 	/* What is not known is no success. */

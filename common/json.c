@@ -388,8 +388,8 @@ json_unicode(const char *digits, size_t len, char *to)
 
 	memcpy(hex, digits, len < 4 ? len : 4);
 	c = (unsigned)strtoul(hex, NULL, 16);
-	if (c < 0x80) {
-		to[0] = (char)(c < ' ' || c == 127 ? '?' : c);
+	if (c < 0xa0) {
+		to[0] = (char)(c < ' ' || c >= 127 ? '?' : c);
 		return (1);
 	}
 	if (c < 0x800) {
@@ -403,7 +403,31 @@ json_unicode(const char *digits, size_t len, char *to)
 	return (3);
 }
 
-/* What controls a terminal becomes '?': a text may be somebody else's. */
+/* A character that is there as it is; how many bytes it takes in the text. */
+static size_t
+json_plain(const char *s, char *to, size_t *used)
+{
+	size_t n = json_utf8(s);
+
+	if (n == 0) {
+		memcpy(to, "\xef\xbf\xbd", 3);
+		*used += 3;
+		return (1);
+	}
+	if (*s == 127 || (n == 2 && *s == '\xc2' && (s[1] & 0xe0) == 0x80)) {
+		*to = '?';
+		*used += 1;
+	} else {
+		memcpy(to, s, n);
+		*used += n;
+	}
+	return (n);
+}
+
+/*
+ * What controls a terminal becomes '?', what is not UTF-8 U+FFFD: a text may be
+ * somebody else's.
+ */
 void
 json_copy(const struct json_value *jv, char *buf, size_t cap)
 {
@@ -412,18 +436,21 @@ json_copy(const struct json_value *jv, char *buf, size_t cap)
 
 	if (jv != NULL && jv->jv_type == JSON_STRING) {
 		end = jv->jv_text + jv->jv_len;
-		for (s = jv->jv_text; s < end && used + 4 <= cap; s++) {
-			if (*s != '\\')
-				buf[used++] = *s;
-			else if (*++s == 'u') {
+		/* Room for the longest character, and NUL. */
+		for (s = jv->jv_text; s < end && used + 5 <= cap;) {
+			if (*s != '\\') {
+				s += json_plain(s, buf + used, &used);
+				continue;
+			}
+			if (*++s == 'u') {
 				used += json_unicode(
 				    s + 1, (size_t)(end - s - 1), buf + used);
-				s += end - s > 4 ? 4 : end - s - 1;
+				s += end - s > 4 ? 5 : end - s;
+			} else if (strchr("bfnrt", *s) != NULL) {
+				buf[used++] = ' ';
+				s++;
 			} else
-				buf[used++] = (char)(strchr("bfnrt", *s) !=
-					    NULL ?
-					' ' :
-					*s);
+				s += json_plain(s, buf + used, &used);
 		}
 	}
 	buf[used] = '\0';

@@ -137,10 +137,12 @@ add_rest(struct chart_row *cr, const struct ckpt_span *down,
 	if (down->cp_result != CKPT_R_OK || down->cp_end_ns == 0 ||
 	    cr->cr_nbars == CHART_BARS)
 		return;
+	if (up->cp_begin_ns != 0)
+		end_ns = up->cp_begin_ns;
 	cr->cr_bars[cr->cr_nbars++] = (struct chart_bar) {
 		.cb_kind = CHART_REST,
 		.cb_begin_ns = down->cp_end_ns,
-		.cb_end_ns = up->cp_begin_ns != 0 ? up->cp_begin_ns : end_ns
+		.cb_end_ns = end_ns > down->cp_end_ns ? end_ns : down->cp_end_ns
 	};
 }
 

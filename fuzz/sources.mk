@@ -3,7 +3,7 @@
 
 FUZZ_TESTS= fuzz_ring.t fuzz_icmsg.t fuzz_wire.t fuzz_worker.t fuzz_guard.t \
 	fuzz_conf.t fuzz_record.t fuzz_plan.t fuzz_link.t fuzz_utils.t \
-	fuzz_device.t fuzz_engine.t fuzz_host.t fuzz_daemon.t
+	fuzz_device.t fuzz_engine.t fuzz_host.t fuzz_daemon.t fuzz_history.t
 UNIT_TESTS+= $(FUZZ_TESTS)
 fuzzers: $(FUZZ_TESTS)
 	@echo $(FUZZ_TESTS:.t=) >fuzzers
@@ -43,3 +43,6 @@ fuzz_host.t: f_host.o core.a common.a
 fuzz_daemon.t: f_daemon.o dm_report.o frz_msg.o core.a common.a
 	$(FUZZ_LINK) -o $@ f_daemon.o dm_report.o frz_msg.o common.a core.a \
 	    common.a $(FUZZ_MAIN)
+fuzz_history.t: f_history.o ctl_chart.o ctl_svg.o ctl_view.o core.a common.a
+	$(FUZZ_LINK) -o $@ f_history.o ctl_chart.o ctl_svg.o ctl_view.o common.a \
+	    core.a common.a $(FUZZ_MAIN)

@@ -122,12 +122,15 @@ static void
 a_copy_is_cut_and_controls_no_terminal(void **state)
 {
 	const struct json_value *jv;
-	char text[6];
+	char text[6], wide[16];
 
 	(void)state;
 	jv = parse("\"\\u001b[2J123456789\"");
 	json_copy(jv, text, sizeof(text));
-	assert_string_equal(text, "?[2");
+	assert_string_equal(text, "?[");
+	jv = parse("\"\\u009b\xc2\x9b\xff\"");
+	json_copy(jv, wide, sizeof(wide));
+	assert_string_equal(wide, "??\xef\xbf\xbd");
 	json_copy(NULL, text, sizeof(text));
 	assert_string_equal(text, "");
 }
