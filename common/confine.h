@@ -20,6 +20,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * Not under a sanitizer: its own calls are nobody's to list, and it looks at
+ * the process that it is in.
+ */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CONFINE_WANTED 0
+#else
+#define CONFINE_WANTED 1
+#endif
+
 enum confine_what {
 	CONFINE_ALLOW,	 /* whatever its arguments are */
 	CONFINE_EQUALS,	 /* if the low half of the argument is the value */

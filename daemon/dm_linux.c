@@ -72,7 +72,7 @@ dm_os_confine(void)
 	    CONFINE_CAP(CAP_DAC_READ_SEARCH) | CONFINE_CAP(CAP_DAC_OVERRIDE) |
 	    CONFINE_CAP(CAP_SYS_PTRACE) | CONFINE_CAP(CAP_IPC_LOCK) |
 	    CONFINE_CAP(CAP_SYS_RESOURCE));
-	if (error == 0)
+	if (error == 0 && CONFINE_WANTED)
 		error = confine_never(CONFINE_MAY_EXEC);
 	if (error != 0)
 		report(REPORT_WARNING, "could not give up privileges: %s",

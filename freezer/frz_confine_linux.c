@@ -27,13 +27,6 @@
 #include "confine.h"
 #include "frz_rcu.h"
 
-/* A sanitizer's own calls are nobody's to list. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FRZ_CONFINE 0
-#else
-#define FRZ_CONFINE 1
-#endif
-
 #define FRZ_WRITING ((uint32_t)(O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND))
 #define FRZ_THREAD                                                      \
 	((uint32_t)(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | \
@@ -104,7 +97,7 @@ frz_os_confine(bool guard)
 		caps |= CONFINE_CAP(CAP_DAC_READ_SEARCH) |
 		    CONFINE_CAP(CAP_SYS_PTRACE);
 	error = confine_caps(caps);
-	if (error != 0 || !FRZ_CONFINE)
+	if (error != 0 || !CONFINE_WANTED)
 		return (error);
 	if (guard)
 		return (confine_calls(frz_guard_calls,

@@ -127,6 +127,8 @@ proc_confine(bool mounts, const char *user, const char *const again[])
 	const struct passwd *pw = user != NULL ? getpwnam(user) : NULL;
 	int error = 0;
 
+	if (!CONFINE_WANTED)
+		return;
 	if (mounts)
 		caps |= CONFINE_CAP(CAP_SYS_ADMIN) |
 		    CONFINE_CAP(CAP_DAC_OVERRIDE) | CONFINE_CAP(CAP_CHOWN) |

@@ -145,9 +145,11 @@ what_is_no_json_is_refused(void **state)
 	char deep[64];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(
 		    json_parse(&jd, bad[i], strlen(bad[i])), EINVAL);
+		json_free(&jd);
+	}
 	memset(deep, '[', sizeof(deep));
 	memset(deep + 32, ']', 32);
 	deep[63] = '\0';
