@@ -97,6 +97,9 @@ thaw_all(struct ctl_view *vw, bool force)
 	}
 	argv[n] = NULL;
 	status = thaw_run(argv);
+	for (unsigned i = 1; i < n; i++)
+		if (argv[i - 1] == conf || argv[i - 1] == set)
+			free(argv[i]);
 	if (vw->vw_json)
 		printf("{\"thawed\":%s}\n", status == 0 ? "true" : "false");
 	if (status != 0 && status != 1) {
