@@ -97,7 +97,7 @@ thaw_all(struct ctl_view *vw, bool force)
 	}
 	argv[n] = NULL;
 	status = thaw_run(argv);
-	for (unsigned i = 1; i < n; i++)
+	for (int i = 1; i < n; i++)
 		if (argv[i - 1] == conf || argv[i - 1] == set)
 			free(argv[i]);
 	if (vw->vw_json)
