@@ -252,11 +252,12 @@ class Coprocess:
         if self._held_until:
             self._still_held(time.monotonic())
         self._held_until = self._idle_at = None
-        left, hold = self.left()
+        # Who lets go asks for nothing first: everybody waits.
+        left, hold = self.left() if op != "thaw" else (RESUME_S, 0)
         now = time.monotonic()
         try:
             if op == "thaw":
-                self.adapter.resume(now + min(left, RESUME_S))
+                self.adapter.resume(now + left)
             elif op == "freeze":
                 self._freeze(left, hold)
             elif op == "prepare":

@@ -342,6 +342,10 @@ def rounds(guest, load, images, look, what, n):
     """Checkpoints, each looked at (look gives how long the recovery took, or
     None); prints what they cost."""
     longest, over, windows, recovery = [], [], [], []
+    begin = now_ns()
+    load.progresses(100, 60)
+    figure(what + ", longest commit without a checkpoint",
+           "%.1f ms" % (load.stall_ns(begin, now_ns()) / 1e6))
     for _ in range(n):
         load.progresses()
         copy = Checkpoint(guest, images)
