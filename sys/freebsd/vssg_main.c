@@ -184,6 +184,9 @@ vssg_receive(struct vssg *vs)
 	uint8_t *buf;
 	int error, n;
 
+	/* Makes room for what waits in the ring, which nobody announces again.
+	 */
+	vssg_reply(vs);
 	for (n = 0; vs->vs_up && n < VSSG_TURN; n++) {
 		buf = vss_engine_rx_buf(&vs->vs_engine);
 		if (buf == NULL)

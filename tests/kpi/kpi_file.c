@@ -427,6 +427,16 @@ selrecord(struct thread *td, struct selinfo *sip)
 	kpi_sel_forget(td);
 	td->td_sel = sip;
 	LIST_INSERT_HEAD(&sip->si_tdlist, td, td_sellink);
+	pthread_cond_broadcast(&kpi_fs_cond);
+	pthread_mutex_unlock(&kpi_fs_lock);
+}
+
+void
+kpi_wait_for_sleeper(struct selinfo *sip)
+{
+	pthread_mutex_lock(&kpi_fs_lock);
+	while (LIST_EMPTY(&sip->si_tdlist))
+		pthread_cond_wait(&kpi_fs_cond, &kpi_fs_lock);
 	pthread_mutex_unlock(&kpi_fs_lock);
 }
 

@@ -33,6 +33,8 @@ void kpi_close(struct kpi_file *fp);
 int kpi_ioctl(struct kpi_file *fp, u_long cmd, void *data);
 /* Waits at most ms of real time for one of events. */
 int kpi_poll(struct kpi_file *fp, int events, int ms);
+/* Until somebody sleeps in poll there. */
+void kpi_wait_for_sleeper(struct selinfo *sip);
 int kpi_read(struct kpi_file *fp, void *buf, size_t *len);
 int kpi_write(struct kpi_file *fp, const void *buf, size_t len);
 bool kpi_cdev_exists(const char *name);
@@ -70,6 +72,9 @@ void kpi_chan_free(struct vmbus_channel *chan);
 const uint8_t *kpi_chan_guid(const struct vmbus_channel *chan);
 void kpi_chan_revoke(struct vmbus_channel *chan);
 void kpi_chan_fail_open(struct vmbus_channel *chan, int error);
+/* The host's packet is there, and was signalled, before the open returns. */
+void kpi_chan_send_first(
+    struct vmbus_channel *chan, const void *pkt, uint32_t len);
 bool kpi_chan_is_open(const struct vmbus_channel *chan);
 int kpi_host_send(struct vmbus_channel *chan, uint16_t type, uint64_t xactid,
     const void *pkt, uint32_t len);

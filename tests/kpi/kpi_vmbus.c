@@ -20,6 +20,8 @@ struct vmbus_channel {
 	int ch_fail_open;
 	_Atomic bool ch_revoked;
 	bool ch_open;
+	const void *ch_first; /* what the host sends at once; NULL: nothing */
+	uint32_t ch_first_len;
 	uint8_t *ch_mem;
 	uint32_t ch_txlen;
 	uint32_t ch_rxlen;
@@ -76,6 +78,13 @@ kpi_chan_fail_open(struct vmbus_channel *chan, int error)
 	chan->ch_fail_open = error;
 }
 
+void
+kpi_chan_send_first(struct vmbus_channel *chan, const void *pkt, uint32_t len)
+{
+	chan->ch_first = pkt;
+	chan->ch_first_len = len;
+}
+
 bool
 kpi_chan_is_open(const struct vmbus_channel *chan)
 {
@@ -119,6 +128,11 @@ vmbus_chan_open(struct vmbus_channel *chan, int txbr_size, int rxbr_size,
 	chan->ch_tq = taskqueue_create("vmbus", M_WAITOK, NULL, NULL);
 	taskqueue_start_threads(&chan->ch_tq, 1, PWAIT, "vmbus");
 	chan->ch_open = true;
+	if (chan->ch_first != NULL) {
+		kpi_host_send(chan, VMBUS_RING_INBAND, 1, chan->ch_first,
+		    chan->ch_first_len);
+		kpi_host_settle(chan);
+	}
 	return (0);
 }
 
@@ -218,6 +232,11 @@ vmbus_chan_send(struct vmbus_channel *chan, uint16_t type,
 	error = vmbus_ring_send(&chan->ch_tx, &rp, data, &signal);
 	if (error == EMSGSIZE)
 		kpi_panic("vmbus_chan_send: invalid packet size %d", dlen);
+	/* The kernel's does not ask the host to tell when there is room. */
+	if (error == EAGAIN) {
+		chan->ch_tx.vr_waiting = false;
+		vss_port_store32(chan->ch_mem + VMBUS_RING_O_PENDING, 0);
+	}
 	pthread_mutex_lock(&chan->ch_lock);
 	pthread_cond_broadcast(&chan->ch_cond);
 	pthread_mutex_unlock(&chan->ch_lock);

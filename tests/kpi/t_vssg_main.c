@@ -365,6 +365,28 @@ a_broken_engine_fails_requests_and_frees_clients(void **state)
 	assert_true(kpi_log_has("this must not be"));
 }
 
+static void *
+poll_long(void *arg)
+{
+	struct client *c = arg;
+
+	return ((void *)(intptr_t)readable(c, WAIT_MS));
+}
+
+static void
+a_broken_engine_wakes_who_sleeps(void **state)
+{
+	pthread_t t;
+	void *revents;
+
+	(void)state;
+	pthread_create(&t, NULL, poll_long, &app);
+	kpi_wait_for_sleeper(&vssg.vs_opens[1].vo_sel);
+	break_the_engine();
+	pthread_join(t, &revents);
+	assert_true(((intptr_t)revents & POLLHUP) != 0);
+}
+
 static void
 a_broken_engine_has_no_room_and_goes_on_later(void **state)
 {
@@ -412,26 +434,26 @@ loaded_anew_it_is_whole(void **state)
 static void
 replies_wait_for_room_and_none_is_lost(void **state)
 {
+	uint8_t pkt[VSS_WIRE_MIN_LEN];
 	uint64_t first = last_xactid + 1;
 	uint32_t asked = 0, n = 0;
 
 	(void)state;
-	/* Nobody reads the guest's ring meanwhile. */
-	for (; asked < 2000; asked++) {
-		uint8_t pkt[VSS_WIRE_MIN_LEN];
-
-		if (kpi_host_send(chan, VMBUS_RING_INBAND, last_xactid + 1, pkt,
-			packet(pkt, VSS_WIRE_GET_DM_INFO)) != 0)
-			break;
+	/* Nobody reads the guest's ring, until the host's is full as well. */
+	packet(pkt, VSS_WIRE_GET_DM_INFO);
+	while (kpi_host_send(chan, VMBUS_RING_INBAND, last_xactid + 1, pkt,
+		   sizeof(pkt)) == 0) {
 		last_xactid++;
+		asked++;
+		kpi_host_settle(chan);
 	}
+	assert_true(asked > 800);
 	while (n < asked) {
 		kpi_host_settle(chan);
 		kpi_advance_ms(11);
 		for (; reply_to(first + n, 0) != NOREPLY; n++)
 			;
 	}
-	assert_true(asked > 300);
 }
 
 int
@@ -455,6 +477,7 @@ main(void)
 		cmocka_unit_test_teardown(
 		    the_base_systems_driver_is_noticed, close_all),
 		CASE(a_broken_engine_fails_requests_and_frees_clients),
+		CASE(a_broken_engine_wakes_who_sleeps),
 		CASE(a_broken_engine_has_no_room_and_goes_on_later),
 		CASE(loaded_anew_it_is_whole),
 		CASE(replies_wait_for_room_and_none_is_lost),

@@ -56,6 +56,21 @@ a_channel_that_does_not_open_leaves_nothing(void **state)
 }
 
 static void
+what_the_host_sends_at_once_is_answered(void **state)
+{
+	uint8_t pkt[VSS_WIRE_MIN_LEN];
+	int error;
+
+	(void)state;
+	assert_int_equal(kpi_module_load(), 0);
+	chan = kpi_chan_new(vss_guid);
+	kpi_chan_send_first(chan, pkt, packet(pkt, VSS_WIRE_GET_DM_INFO));
+	vdev = kpi_device_add(kpi_bus("vmbus"), chan, &error);
+	assert_int_equal(error, 0);
+	assert_int_equal(reply_to(1, WAIT_MS), VMBUS_ICMSG_S_OK);
+}
+
+static void
 the_longest_message_comes_through(void **state)
 {
 	static uint8_t pkt[VMBUS_ICMSG_PKT_MAX];
@@ -161,6 +176,8 @@ main(void)
 		CASE(a_hint_switches_it_off),
 		cmocka_unit_test_teardown(
 		    a_channel_that_does_not_open_leaves_nothing, close_all),
+		cmocka_unit_test_teardown(
+		    what_the_host_sends_at_once_is_answered, close_all),
 		CASE(the_longest_message_comes_through),
 		CASE(what_is_too_long_or_of_another_type_is_skipped),
 		CASE(a_corrupt_ring_ends_the_channel_and_nothing_else),
