@@ -168,8 +168,8 @@ first_whole(const struct fs_table *ft, unsigned int fs)
 
 /*
  * Which mount can be opened: one whose path leads to it, is not too long and
- * leads through nothing that may hang; the whole of the file system is a directory for certain,
- * others are asked.  FS_NONE if there is none.
+ * leads through nothing that may hang; the whole of the file system is a
+ * directory for certain, others are asked.  FS_NONE if there is none.
  */
 static unsigned int
 openable(const struct making *mk, unsigned int fs)
