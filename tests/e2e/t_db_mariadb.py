@@ -240,6 +240,9 @@ def a_long_query_is_not_waited_for_or_refuses_in_time():
                              long_query="1"))
     guest.start()
     load = Load(s.connect)
+    until(lambda: int(s.sql("SELECT MAX(time) FROM information_schema.processlist"
+                            " WHERE info LIKE 'SELECT SLEEP%'")) > 1,
+          "the query is a long one")
     begin = dbrig.now_ns()
     guest.refuses("a query runs for more than 1 s")
     end = dbrig.now_ns()

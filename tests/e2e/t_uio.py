@@ -11,6 +11,7 @@ import shutil
 import signal
 import struct
 
+import frzlib
 import hvtest
 from hvtest import (CHECK, FREEZE, SUCCESS, THAW, Device, Process, case, check,
                     until)
@@ -70,6 +71,8 @@ class Guest(hvtest.Machine):
     """A driver on the raw channel."""
 
     def start(self, transport="uio", options=(), old=False):
+        if frzlib.sanitized():
+            hvtest.skip("a sanitizer must be loaded before what is preloaded")
         env = [f"LD_PRELOAD={hvtest.BUILD}/tests/uioshim.so",
                f"UIOSHIM_SOCKET={self.socket}", "UIOSHIM_DEVICE=/dev/uio3"]
         if old:
