@@ -16,15 +16,20 @@ class FsStandIn:
     """Answers every request on the file-system device with success."""
 
     def __init__(self, machine):
+        ready, tell = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             try:
                 dev = Device(machine.fs_dev)
+                os.write(tell, b"1")
                 while True:
                     dev.answer(seconds=3600)
             finally:
                 os._exit(0)
         hvtest.after(self.end)
+        os.close(tell)
+        check(os.read(ready, 1) == b"1", "the stand-in has the device")
+        os.close(ready)
 
     def end(self):
         if self.pid:
