@@ -78,7 +78,7 @@ svg_head(const struct chart *ch, FILE *fp, double height)
 {
 	const struct ckpt *ck = ch->ch_ckpt;
 	char when[CTL_TIME_MAX], stall[CTL_TIME_MAX], hold[CTL_TIME_MAX];
-	char text[256];
+	char text[512];
 
 	ctl_when(ck->ck_wall_ms, when);
 	ctl_duration(ckpt_stall_ns(ck), stall);
@@ -98,10 +98,12 @@ svg_head(const struct chart *ch, FILE *fp, double height)
 	    ck->ck_test ? "Test" : "Checkpoint", (unsigned long long)ck->ck_id,
 	    when);
 	svg_put(fp, SVG_MARGIN, 28, "t", text, 80);
-	(void)snprintf(text, sizeof(text), "%s%s%s; stall %s, of it hold %s",
+	(void)snprintf(text, sizeof(text),
+	    "%s%s%s; stall %s, of it hold %s%s%s",
 	    ckpt_outcome_name(ck->ck_outcome),
 	    ck->ck_outcome == CKPT_OK ? ", consistent: " : "",
-	    ck->ck_outcome == CKPT_OK ? ckpt_consistency(ck) : "", stall, hold);
+	    ck->ck_outcome == CKPT_OK ? ckpt_consistency(ck) : "", stall, hold,
+	    ck->ck_ndisks != 0 ? "; disks named: " : "", ck->ck_disks);
 	svg_put(fp, SVG_MARGIN, 48,
 	    ck->ck_outcome == CKPT_OK || ck->ck_outcome == CKPT_CHECKED ? "s" :
 									  "w",

@@ -126,6 +126,9 @@ timeline_text(const struct chart *ch)
 	    (unsigned long long)ch->ch_ckpt->ck_id);
 	ctl_ckpt_line(stdout, ch->ch_ckpt);
 	printf("\n");
+	if (ch->ch_ckpt->ck_ndisks != 0)
+		printf("the host named %u disk(s): %s\n",
+		    ch->ch_ckpt->ck_ndisks, ch->ch_ckpt->ck_disks);
 	timeline_axis(ch, width, true);
 	timeline_axis(ch, width, false);
 	for (size_t i = 0; i < ch->ch_nrows; i++) {

@@ -103,6 +103,11 @@ def the_history_has_the_disks():
                             f"state_dir={machine.where['state_dir']}"])
     check("the host named 1 disk(s): sda; what is on others was left alone" in out,
           out)
+    for options in ([], ["--svg", "-"]):
+        _, out, err = hvtest.run([f"{hvtest.BIN}/hv_vssctl", "timeline", *options,
+                                  "--set",
+                                  f"state_dir={machine.where['state_dir']}"])
+        check(f"sdb, {GUID}" in out, out + err)
 
 
 @case
