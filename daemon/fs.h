@@ -52,7 +52,10 @@ enum fs_ground {
 	FS_GROUND_FOREIGN, /* an upper layer that is not in the mount table */
 };
 
-/* A block device that a file system lies on, at whatever depth. */
+/*
+ * A block device that a file system lies on, at whatever depth.  On FreeBSD its
+ * numbers are made of its name, by fs_geom_number().
+ */
 struct fs_device {
 	uint32_t fv_major;
 	uint32_t fv_minor;

@@ -282,12 +282,7 @@ fs_free(struct fs_table *ft)
 {
 	struct memory *me = ft->ft_memory;
 
-	for (unsigned int i = 0; i < ft->ft_nfs; i++) {
-		free(ft->ft_fs[i].fy_lower);
-		free(ft->ft_fs[i].fy_image);
-	}
-	free(ft->ft_fs);
-	free(ft->ft_mounts);
+	fs_table_free(ft);
 	if (me != NULL)
 		free(me->me_mounts);
 	free(me);

@@ -24,8 +24,14 @@ unsigned int fs_earlier(
 char *fs_sysctl_text(const char *name);
 
 /*
+ * The numbers of a disk, since its device file is not asked: its driver's name,
+ * or the first letters of that, and its unit.
+ */
+void fs_geom_number(const char *name, uint32_t *driver, uint32_t *unit);
+
+/*
  * Finds what a file system on /dev/PROVIDER lies on: through whatever GEOM has
- * in between down to md(4) devices and the files that hold their images.
+ * in between down to disks, md(4) devices and the files that hold their images.
  * conftxt is kern.geom.conftxt, or NULL if that could not be read.
  */
 int fs_geom_ground(struct fs_table *ft, unsigned int mount,

@@ -15,6 +15,7 @@
 
 #include "fs_freebsd.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,28 @@ next_line(const char *text, struct line *li)
 	li->li_provider = next_word(li->li_class, li->li_end);
 	li->li_rest = next_word(li->li_provider, li->li_end);
 	return (*li->li_end == '\n' ? li->li_end + 1 : li->li_end);
+}
+
+void
+fs_geom_number(const char *name, uint32_t *driver, uint32_t *unit)
+{
+	unsigned int shift = 0;
+
+	*driver = 0;
+	for (; isalpha((unsigned char)*name); name++, shift += 8)
+		if (shift < 32)
+			*driver |= (uint32_t)(unsigned char)*name << shift;
+	*unit = (uint32_t)strtoul(name, NULL, 10);
+}
+
+/* Notes the disk, or the md(4) device, that a provider is made out of. */
+static int
+lies_on_device(struct fs_table *ft, unsigned int mount, const struct line *root)
+{
+	struct fs_device fv = { .fv_hardware = !is_word(root->li_class, "MD") };
+
+	fs_geom_number(root->li_provider, &fv.fv_major, &fv.fv_minor);
+	return (fs_table_device(ft, ft->ft_mounts[mount].fm_fs, &fv));
 }
 
 /*
@@ -136,6 +159,9 @@ fs_geom_ground(struct fs_table *ft, unsigned int mount, const char *provider,
 		if (!is_word(li.li_provider, provider) || root.li_class == NULL)
 			continue;
 		found = true;
+		error = lies_on_device(ft, mount, &root);
+		if (error != 0)
+			break;
 		path = image_of(&root, &nomem);
 		if (path != NULL)
 			error = lies_on_image(ft, mount, path);

@@ -17,6 +17,9 @@ _Static_assert(offsetof(struct hv_vss_lun, hl_controller) == 4 &&
 	offsetof(struct hv_vss_lun, hl_lun) == 22,
     "hv_vss_lun is the host's LunInfo");
 
+/* The class of the controllers that Generation 1 machines start from. */
+static const char lun_ide[] = "32412632-86cb-44a2-9b5c-50d1417354f5";
+
 /* CONTROLLER:PORT:TARGET:LUN, as hv_vss_host takes it. */
 #define LUN_TEXT (GUID_TEXT + 12)
 
@@ -28,6 +31,15 @@ lun_text(const struct hv_vss_lun *hl, char text[LUN_TEXT])
 	guid_print(hl->hl_controller, guid);
 	(void)snprintf(text, LUN_TEXT, "%s:%u:%u:%u", guid, hl->hl_port,
 	    hl->hl_target, hl->hl_lun);
+}
+
+bool
+lun_is_ide(const char *class)
+{
+	uint8_t ide[GUID_LEN], guid[GUID_LEN];
+
+	return (guid_parse(lun_ide, ide) && guid_parse(class, guid) &&
+	    memcmp(ide, guid, GUID_LEN) == 0);
 }
 
 /*

@@ -28,7 +28,7 @@ struct lun_disk {
 	bool ld_ide; /* the controller is of the IDE class: it has one disk */
 	uint32_t ld_target;
 	uint32_t ld_lun;
-	uint32_t ld_major; /* of the whole disk */
+	uint32_t ld_major; /* of the whole disk, as in struct fs_device */
 	uint32_t ld_minor;
 	char ld_name[LUN_NAME_MAX]; /* "sda" */
 	bool ld_named;
@@ -40,10 +40,14 @@ struct lun_disks {
 };
 
 /*
- * lun_linux.c: the disks that are there now; root as in fs_read().  Returns 0
- * or ENOMEM.
+ * lun_linux.c, lun_freebsd.c: the disks that are there now; root as in
+ * fs_read().  Returns 0 or ENOMEM.
  */
 int lun_disks_read(struct lun_disks *ls, const char *root);
+
+/* Whether a class, as text, is the IDE one. */
+bool lun_is_ide(const char *class);
+
 void lun_disks_free(struct lun_disks *ls);
 
 /*

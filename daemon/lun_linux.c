@@ -20,15 +20,11 @@
 
 #define PATH_LEN 4096
 
-/* The class of the controllers that Generation 1 machines start from. */
-static const char lun_ide[] = "32412632-86cb-44a2-9b5c-50d1417354f5";
-
 /* A disk by its path below the directory of devices; false if it is none. */
 static bool
 lun_take(struct lun_disk *ld, const char *devices, const char *path)
 {
 	char guid[40], dir[PATH_LEN + sizeof(guid)], line[64];
-	uint8_t ide[GUID_LEN], class[GUID_LEN];
 	unsigned int channel;
 
 	memset(ld, 0, sizeof(*ld));
@@ -38,9 +34,8 @@ lun_take(struct lun_disk *ld, const char *devices, const char *path)
 	    channel != 0 || !guid_parse(guid, ld->ld_controller))
 		return (false);
 	(void)snprintf(dir, sizeof(dir), "%s%s", devices, guid);
-	ld->ld_ide = guid_parse(lun_ide, ide) &&
-	    sysfs_line(dir, "class_id", line, sizeof(line)) &&
-	    guid_parse(line, class) && memcmp(ide, class, GUID_LEN) == 0;
+	ld->ld_ide = sysfs_line(dir, "class_id", line, sizeof(line)) &&
+	    lun_is_ide(line);
 	(void)snprintf(dir, sizeof(dir), "%s%s", devices, path);
 	return (sysfs_line(dir, "dev", line, sizeof(line)) &&
 	    sscanf(line, "%u:%u", &ld->ld_major, &ld->ld_minor) == 2);

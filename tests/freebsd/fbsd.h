@@ -48,6 +48,74 @@ int getfsstat(struct fbsd_statfs *buf, long bufsize, int mode);
 int sysctlbyname(const char *name, void *oldp, size_t *oldlenp,
     const void *newp, size_t newlen);
 
+/* cam/cam.h */
+typedef unsigned int path_id_t;
+typedef unsigned int target_id_t;
+typedef uint64_t lun_id_t;
+
+#define CAM_XPT_PATH_ID	    ((path_id_t)~0)
+#define CAM_TARGET_WILDCARD ((target_id_t)~0)
+#define CAM_LUN_WILDCARD    (~0U)
+#define CAM_REQ_CMP	    0x01
+
+/* cam/cam_ccb.h */
+#define XPT_DEV_MATCH 0x07
+#define DEV_IDLEN     16
+
+struct ccb_hdr {
+	int func_code;
+	uint32_t status;
+	path_id_t path_id;
+	target_id_t target_id;
+	lun_id_t target_lun;
+};
+
+struct periph_match_result {
+	char periph_name[DEV_IDLEN];
+	uint32_t unit_number;
+	path_id_t path_id;
+	target_id_t target_id;
+	lun_id_t target_lun;
+};
+
+struct bus_match_result {
+	path_id_t path_id;
+	char dev_name[DEV_IDLEN];
+	uint32_t unit_number;
+};
+
+struct dev_match_result {
+	enum { DEV_MATCH_PERIPH, DEV_MATCH_DEVICE, DEV_MATCH_BUS } type;
+	union {
+		struct periph_match_result periph_result;
+		struct bus_match_result bus_result;
+	} result;
+};
+
+struct ccb_dev_match {
+	struct ccb_hdr ccb_h;
+	enum {
+		CAM_DEV_MATCH_LAST,
+		CAM_DEV_MATCH_MORE,
+		CAM_DEV_MATCH_LIST_CHANGED,
+		CAM_DEV_MATCH_SIZE_ERROR,
+		CAM_DEV_MATCH_ERROR
+	} status;
+	uint32_t num_patterns;
+	uint32_t num_matches;
+	uint32_t match_buf_len;
+	struct dev_match_result *matches;
+	size_t pos; /* for the kernel, to go on from */
+};
+
+union ccb {
+	struct ccb_hdr ccb_h;
+	struct ccb_dev_match cdm;
+};
+
+/* cam/scsi/scsi_pass.h */
+#define CAMIOCOMMAND 2
+
 /*
  * For the freezer: fbsd_kernel.c asks the test, which plays the kernel.
  *

@@ -2,15 +2,18 @@
 # header, fbsd.h, that stands in for each of the system's.
 
 FBSD_HEADERS= fbsd/sys/mount.h fbsd/sys/sysctl.h fbsd/sys/procdesc.h \
-	fbsd/sys/procctl.h fbsd/ufs/ffs/fs.h
+	fbsd/sys/procctl.h fbsd/ufs/ffs/fs.h fbsd/cam/cam.h \
+	fbsd/cam/cam_ccb.h fbsd/cam/scsi/scsi_pass.h
 FBSD_CPPFLAGS= -Ifbsd -I$(TOP)/tests/freebsd $(CPPFLAGS_ALL)
 FBSD_CC= $(CC) $(FBSD_CPPFLAGS) $(CFLAGS_ALL)
 $(FBSD_HEADERS): $(TOP)/tests/freebsd/sources.mk
-	@mkdir -p fbsd/sys fbsd/ufs/ffs
+	@mkdir -p $(@D)
 	@echo '#include "fbsd.h"' >$@
 
 FBSD_PLAN_OBJS= plan.o lun.o fs_types.o fs_table.o fbsd_fs.o fbsd_fs_geom.o \
-	fbsd_fs_types.o
+	fbsd_fs_types.o fbsd_lun.o
+fbsd_lun.o: $(TOP)/daemon/lun_freebsd.c $(FBSD_HEADERS)
+	$(FBSD_CC) -c -o $@ $(TOP)/daemon/lun_freebsd.c
 fbsd_fs.o: $(TOP)/daemon/fs_freebsd.c $(FBSD_HEADERS)
 	$(FBSD_CC) -c -o $@ $(TOP)/daemon/fs_freebsd.c
 fbsd_fs_geom.o: $(TOP)/daemon/fs_freebsd_geom.c $(FBSD_HEADERS)

@@ -14,10 +14,9 @@
  *	fifo PATH
  *	set KEY=VALUE		of the configuration
  *	as FILE			what is to see there, to begin with
- *	lun CONTROLLER:PORT:TARGET:LUN	that the host names
- *	all TEXT		part of why such a list is not kept to
  *
- * and the lines of expect.h.  The trees are made below a temporary directory.
+ * and the lines of named.h and expect.h.  The trees are made below a temporary
+ * directory.
  */
 
 #include <setjmp.h>
@@ -32,6 +31,7 @@
 #include <unistd.h>
 
 #include "expect.h"
+#include "named.h"
 #include "scratch.h"
 
 struct machine {
@@ -39,9 +39,7 @@ struct machine {
 	struct expect ma_expect;
 	struct conf ma_conf;
 	struct plan_policy ma_policy;
-	struct hv_vss_luns ma_luns; /* that the host names */
-	struct lun_disks ma_disks;
-	char *ma_all;  /* why that is not kept to */
+	struct named ma_named;
 	char *ma_text; /* the whole file, which the rest points into */
 };
 
@@ -97,19 +95,6 @@ set(struct machine *ma, const char *setting)
 	ma->ma_policy.pp_root = ma->ma_root;
 }
 
-static void
-name_disk(struct machine *ma, const char *text)
-{
-	struct hv_vss_lun *hl = &ma->ma_luns.hs_luns[ma->ma_luns.hs_count++];
-	char guid[GUID_TEXT];
-
-	ma->ma_luns.hs_form = HV_VSS_LUNS_LIST;
-	assert_int_equal(sscanf(text, "%36[^:]:%hhu:%hhu:%hhu", guid,
-			     &hl->hl_port, &hl->hl_target, &hl->hl_lun),
-	    4);
-	assert_true(guid_parse(guid, hl->hl_controller));
-}
-
 static void take_line(struct machine *ma, char *line);
 
 static void
@@ -136,8 +121,11 @@ take_other(struct machine *ma, const char *name)
 static void
 take_line(struct machine *ma, char *line)
 {
-	char *whole = line, *word = strsep(&line, " "), *path;
+	char *whole = line, *word, *path;
 
+	if (named_take(&ma->ma_named, line))
+		return;
+	word = strsep(&line, " ");
 	if (line == NULL)
 		expect_take(&ma->ma_expect, word);
 	else if (strcmp(word, "mount") == 0)
@@ -146,10 +134,6 @@ take_line(struct machine *ma, char *line)
 		set(ma, line);
 	else if (strcmp(word, "as") == 0)
 		take_other(ma, line);
-	else if (strcmp(word, "lun") == 0)
-		name_disk(ma, line);
-	else if (strcmp(word, "all") == 0)
-		ma->ma_all = line;
 	else if (strcmp(word, "file") == 0) {
 		path = strsep(&line, " ");
 		/* As in mountinfo. */
@@ -168,19 +152,6 @@ take_line(struct machine *ma, char *line)
 	}
 }
 
-/* Which disks a list means is found out on the recorded machine, too. */
-static void
-choose_disks(struct machine *ma, const char *name)
-{
-	char why[256];
-
-	assert_int_equal(lun_disks_read(&ma->ma_disks, ma->ma_root), 0);
-	if (lun_choose(&ma->ma_disks, &ma->ma_luns, why, sizeof(why)))
-		ma->ma_policy.pp_disks = &ma->ma_disks;
-	else if (ma->ma_all == NULL || strstr(why, ma->ma_all) == NULL)
-		fail_msg("%s: all are taken, for %s", name, why);
-}
-
 static void
 load(struct machine *ma, const char *name)
 {
@@ -190,8 +161,7 @@ load(struct machine *ma, const char *name)
 	append(ma, "proc/empty", "");
 	ma->ma_text = expect_read(__FILE__, "plan", name);
 	take_lines(ma, ma->ma_text);
-	if (ma->ma_luns.hs_form != HV_VSS_LUNS_NONE)
-		choose_disks(ma, name);
+	ma->ma_policy.pp_disks = named_choose(&ma->ma_named, name, ma->ma_root);
 }
 
 static void
@@ -199,7 +169,7 @@ unload(struct machine *ma)
 {
 	scratch_remove(ma->ma_root);
 	conf_free(&ma->ma_conf);
-	lun_disks_free(&ma->ma_disks);
+	lun_disks_free(&ma->ma_named.nm_disks);
 	free(ma->ma_text);
 }
 
@@ -257,8 +227,7 @@ try(const char *name)
 	if (plan_make(&pn, &ma.ma_policy, err, sizeof(err)) != 0)
 		fail_msg("%s: %s", name, err);
 	expect_plan(name, &ma.ma_expect, &pn);
-	assert_int_equal(pn.pn_by_disk,
-	    ma.ma_luns.hs_form != HV_VSS_LUNS_NONE && ma.ma_all == NULL);
+	assert_int_equal(pn.pn_by_disk, named_kept(&ma.ma_named));
 	plan_free(&pn);
 	unload(&ma);
 }
