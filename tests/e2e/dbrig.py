@@ -52,6 +52,37 @@ def must(argv, seconds=60, **more):
     return r.stdout
 
 
+class Server:
+    """One that is started by hand on a data directory, with a socket of its own.
+    Each kind has answers(), whether it does, and stop(), at once."""
+
+    def __init__(self, data, sock):
+        self.data, self.sock = data, sock
+        self.process = None
+
+    def run(self, argv, *more, **env):
+        """How long it takes until it answers, in ns."""
+        began = now_ns()
+        self.process = Process(argv, *more, **env)
+        until(lambda: self.answers() or not self.process.alive(),
+              "the server answers", 60)
+        check(self.process.alive(), self.process.output()[-400:])
+        hvtest.after(self.stop)
+        return now_ns() - began
+
+
+class SqlServer(Server):
+    """With try_sql(sql, ...): its status, and what it printed."""
+
+    def answers(self):
+        return self.try_sql("SELECT 1")[0] == 0
+
+    def sql(self, sql, *where):
+        status, out = self.try_sql(sql, *where)
+        check(status == 0, "%s: %s" % (sql, out))
+        return out
+
+
 class Load:
     """Clients that commit rows (client, n), n from 1 on, and log each that was
     acknowledged with its time.  connect(client) gives a function commit(n)."""
@@ -228,6 +259,42 @@ class Guest:
         os.kill(self.coprocess(), signal.SIGKILL)
         self.is_lost(host, "the co-process has ended", load)
         self.succeeds(", the next one")
+
+    def has_its_server_down(self, s, refuse, said, again):
+        """It takes no part, or refuses if its settings tell it to."""
+        s.stop()
+        self.succeeds()
+        self.adapter.says("takes no part")
+        self.end_adapter()
+        self.configure(refuse)
+        self.start()
+        self.refuses(said, "start it", op="check")
+        again()
+        self.succeeds(" when it runs again")
+
+    def has_its_server_hang(self, pids):
+        """The server is waited for within the limits."""
+        self.succeeds()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            self.refuses("did not answer in time")
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        self.succeeds(" when it goes on")
+
+    def holds_writers_out(self, connect, image, late="sleep 0.3"):
+        """Another application comes to rest last, so that what happens before
+        shows.  The clients, and the copy."""
+        self.add("--name", "late", "--level", "90", "--freeze", late,
+                 "--thaw", "true")
+        load = Load(connect)
+        copy = Checkpoint(self, [image])
+        load.progresses()
+        check(copy.frozen - copy.quiesced > 3e8, "there was time to commit")
+        load.held(copy)
+        return load, copy
 
     def has_its_adapter_stopped(self, load):
         """The co-process stands from the hold on: it is killed at thaw."""

@@ -9,13 +9,12 @@ and each way in which it may fail.  MySQL itself is not there."""
 
 import os
 import shlex
-import signal
 import subprocess
 
 import dbrig
 import hvtest
 from dbrig import Checkpoint, Guest, Load, Mounted, figure, must
-from hvtest import Process, case, check, until
+from hvtest import case, check, until
 
 MOUNT, IMAGE = "/mnt/ext4", "/img/ext4.img"
 TEMPLATE = "/run/template"
@@ -32,10 +31,9 @@ GRANT RELOAD ON *.* TO hv_vss@localhost;
                     c, engine, c, engine) for c, engine in enumerate(ENGINES))
 
 
-class Server:
+class Server(dbrig.SqlServer):
     def __init__(self, data, name):
-        self.data, self.sock = data, "/run/mariadb.%s.sock" % name
-        self.process = None
+        super().__init__(data, "/run/mariadb.%s.sock" % name)
 
     def create(self):
         if not os.path.isdir(TEMPLATE):
@@ -51,19 +49,12 @@ class Server:
         return self
 
     def start(self, *options):
-        """How long it takes until it answers, in ns."""
-        began = dbrig.now_ns()
-        self.process = Process([
+        return self.run([
             "mariadbd", "--no-defaults", "--user=root", "--datadir=" + self.data,
             "--socket=" + self.sock, "--pid-file=%s.pid" % self.sock,
             "--skip-networking", "--innodb-log-file-size=48M",
             "--innodb-buffer-pool-size=64M", "--innodb-use-native-aio=0",
             "--log-bin", *options], "mariadbd")
-        until(lambda: self.try_sql("SELECT 1")[0] == 0 or
-              not self.process.alive(), "the server answers", 60)
-        check(self.process.alive(), self.process.output()[-400:])
-        hvtest.after(self.stop)
-        return dbrig.now_ns() - began
 
     def client(self):
         return ["mariadb", "--no-defaults", "--socket=" + self.sock, "-BNn"]
@@ -74,11 +65,6 @@ class Server:
                            stderr=subprocess.STDOUT, text=True, timeout=60,
                            check=False)
         return r.returncode, r.stdout.strip()
-
-    def sql(self, sql):
-        status, out = self.try_sql(sql)
-        check(status == 0, "%s: %s" % (sql, out))
-        return out
 
     def session(self, sql):
         """A client that goes on with what follows, until it is closed."""
@@ -175,15 +161,10 @@ def each_copy_has_every_acknowledged_row_and_is_whole():
 def a_hold_keeps_writers_out_until_thaw():
     s = server()
     guest = Guest("mariadb", settings(s))
-    # It comes to rest last, so that what happens before shows.
     insert = [*s.client(), "work", "-e", "SET lock_wait_timeout = 0;"
               " INSERT INTO rows1 VALUES (-1, '')"]
-    guest.add("--name", "late", "--level", "90", "--freeze",
-              "%s && exit 1; sleep 0.3" % shlex.join(insert), "--thaw", "true")
-    load = Load(s.connect)
-    copy = Checkpoint(guest, [IMAGE])
-    load.progresses()
-    check(copy.frozen - copy.quiesced > 3e8, "there was time to commit")
+    load, copy = guest.holds_writers_out(
+        s.connect, IMAGE, "%s && exit 1; sleep 0.3" % shlex.join(insert))
     look(copy, load)
 
 
@@ -278,15 +259,8 @@ def a_long_statement_that_writes_without_a_log_refuses_in_time():
 def a_server_that_is_down_takes_no_part_or_refuses_if_told_to():
     s = server()
     guest = Guest("mariadb", settings(s))
-    s.stop()
-    guest.succeeds()
-    guest.adapter.says("takes no part")
-    guest.end_adapter()
-    guest.configure(settings(s, down="refuse"))
-    guest.start()
-    guest.refuses("no MariaDB or MySQL server at", "start it", op="check")
-    s.start()
-    guest.succeeds(" when it runs again")
+    guest.has_its_server_down(s, settings(s, down="refuse"),
+                              "no MariaDB or MySQL server at", s.start)
 
 
 @case
@@ -325,13 +299,7 @@ def a_full_disk_hangs_nobody_and_leaves_no_harm():
 def a_server_that_hangs_is_waited_for_within_the_limit():
     s = server()
     guest = Guest("mariadb", settings(s, prepare_limit="2", quiesce_limit="2"))
-    guest.succeeds()
-    s.process.signal(signal.SIGSTOP)
-    try:
-        guest.refuses("did not answer in time")
-    finally:
-        s.process.signal(signal.SIGCONT)
-    guest.succeeds(" when it goes on")
+    guest.has_its_server_hang([s.process.pid])
 
 
 @case

@@ -14,7 +14,7 @@ import subprocess
 import dbrig
 import hvtest
 from dbrig import Checkpoint, Guest, Load, Mounted, figure, must
-from hvtest import Process, case, check, until
+from hvtest import case, check
 
 BIN = os.path.dirname(dbrig.newest("/usr/lib/postgresql/*/bin/postgres"))
 MOUNT, IMAGE = "/mnt/xfs", "/img/xfs.img"
@@ -32,14 +32,11 @@ CREATE DATABASE other;
 """
 
 
-class Server:
-    """A server by hand, with a socket of its own."""
-
+class Server(dbrig.SqlServer):
     def __init__(self, data, name):
-        self.data, self.sock = data, "/run/pg." + name
+        super().__init__(data, "/run/pg." + name)
         os.makedirs(self.sock, exist_ok=True)
         must(["chown", "postgres:postgres", self.sock])
-        self.process = None
 
     def create(self):
         if not os.path.isdir(TEMPLATE):
@@ -58,21 +55,14 @@ class Server:
         return self
 
     def start(self):
-        """How long it takes until it answers, in ns."""
-        began = dbrig.now_ns()
         # As Debian starts it; the larger limits let work for recovery pile up.
-        self.process = Process([
+        return self.run([
             "setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups",
             BIN + "/postgres", "-D", self.data, "-k", self.sock,
             "-c", "listen_addresses=", "-c", "shared_buffers=64MB",
             "-c", "max_wal_size=256MB", "-c", "checkpoint_timeout=1h",
             "-c", "timezone=GMT", "-c", "log_timezone=GMT"], "postgres",
             env=ENV)
-        until(lambda: self.try_sql("SELECT 1")[0] == 0 or
-              not self.process.alive(), "the server answers", 60)
-        check(self.process.alive(), self.process.output()[-400:])
-        hvtest.after(self.stop)
-        return dbrig.now_ns() - began
 
     def client(self, database="postgres"):
         return [BIN + "/psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h",
@@ -83,11 +73,6 @@ class Server:
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                            text=True, env=ENV, timeout=60, check=False)
         return r.returncode, r.stdout.strip()
-
-    def sql(self, sql, database="postgres"):
-        status, out = self.try_sql(sql, database)
-        check(status == 0, "%s: %s" % (sql, out))
-        return out
 
     def connect(self, c):
         """For Load: each commit is a transaction on two tables."""
@@ -184,16 +169,10 @@ def a_hold_keeps_writers_of_every_database_out_until_thaw():
     s.sql("GRANT pg_write_all_data TO hv_vss")
     s.sql("CREATE TABLE t (n int); GRANT pg_write_all_data TO hv_vss", "other")
     guest = Guest("postgresql", settings(s, hold="yes"))
-    # It comes to rest last, so that what happens before shows.
     insert = [*s.client("other"), "-c", "SET lock_timeout = 200;"
               " INSERT INTO t VALUES (1)"]
-    guest.add("--name", "late", "--level", "90", "--freeze",
-              "%s && exit 1; sleep 0.3" % shlex.join(insert), "--thaw", "true")
-    load = Load(s.connect)
-    copy = Checkpoint(guest, [IMAGE])
-    load.progresses()
-    check(copy.frozen - copy.quiesced > 3e8, "there was time to commit")
-    load.held(copy)
+    load, copy = guest.holds_writers_out(
+        s.connect, IMAGE, "%s && exit 1; sleep 0.3" % shlex.join(insert))
     found, _ = look(copy, load, "held")
     for c, acked in enumerate(load.before(copy.quiesced)):
         check(found[c] <= acked + 1, "client %d: row %d is in the copy,"
@@ -212,15 +191,8 @@ def a_hold_costs_clients_little():
 def a_server_that_is_down_takes_no_part_or_refuses_if_told_to():
     s = server()
     guest = Guest("postgresql", settings(s))
-    s.stop()
-    guest.succeeds()
-    guest.adapter.says("takes no part")
-    guest.end_adapter()
-    guest.configure(settings(s, down="refuse"))
-    guest.start()
-    guest.refuses("no PostgreSQL server at", "start it", op="check")
-    s.start()
-    guest.succeeds(" when it runs again")
+    guest.has_its_server_down(s, settings(s, down="refuse"),
+                              "no PostgreSQL server at", s.start)
 
 
 @case
@@ -290,16 +262,7 @@ def a_server_that_hangs_is_waited_for_within_the_limit():
     s = server()
     guest = Guest("postgresql", settings(s, prepare_limit="2",
                                          quiesce_limit="2"))
-    guest.succeeds()
-    pids = of_server(s)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        guest.refuses("did not answer in time")
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-    guest.succeeds(" when it goes on")
+    guest.has_its_server_hang(of_server(s))
 
 
 @case

@@ -24,22 +24,19 @@ AOF = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
 RDB = ("--save", "3600 1")
 
 
-class Server:
+class Server(dbrig.Server):
     def __init__(self, data, name):
-        self.data, self.sock = data, "/run/redis.%s.sock" % name
-        self.process = None
+        super().__init__(data, "/run/redis.%s.sock" % name)
 
     def start(self, *options):
-        """How long it takes until it answers, in ns."""
-        began = dbrig.now_ns()
-        self.process = Process([
+        return self.run([
             "redis-server", "--port", "0", "--unixsocket", self.sock, "--dir",
             self.data, "--dbfilename", "dump.rdb", *options])
-        until(lambda: self.answers() or not self.process.alive(),
-              "the server answers", 60)
-        check(self.process.alive(), self.process.output()[-400:])
-        hvtest.after(self.stop)
-        return dbrig.now_ns() - began
+
+    def again(self):
+        """After its end, with the user that it has forgotten."""
+        self.start(*AOF)
+        check(self.ask(*USER) == "OK", "a user")
 
     def answers(self):
         try:
@@ -164,13 +161,7 @@ def each_copy_has_every_acknowledged_row_and_is_whole():
 def a_hold_keeps_writers_out_until_thaw():
     s = server()
     guest = Guest("redis", settings(s))
-    # It comes to rest last, so that what happens before shows.
-    guest.add("--name", "late", "--level", "90", "--freeze", "sleep 0.3",
-              "--thaw", "true")
-    load = Load(s.connect)
-    copy = Checkpoint(guest, [IMAGE])
-    load.progresses()
-    check(copy.frozen - copy.quiesced > 3e8, "there was time to commit")
+    load, copy = guest.holds_writers_out(s.connect, IMAGE)
     look(copy, load)
 
 
@@ -247,16 +238,8 @@ def a_rewrite_that_is_under_way_is_waited_for():
 def a_server_that_is_down_takes_no_part_or_refuses_if_told_to():
     s = server()
     guest = Guest("redis", settings(s))
-    s.stop()
-    guest.succeeds()
-    guest.adapter.says("takes no part")
-    guest.end_adapter()
-    guest.configure(settings(s, down="refuse"))
-    guest.start()
-    guest.refuses("no Redis server at", "start it", op="check")
-    s.start(*AOF)
-    s.ask(*USER)
-    guest.succeeds(" when it runs again")
+    guest.has_its_server_down(s, settings(s, down="refuse"),
+                              "no Redis server at", s.again)
 
 
 @case
@@ -278,13 +261,7 @@ def a_wrong_password_or_a_missing_grant_is_told():
 def a_server_that_hangs_is_waited_for_within_the_limit():
     s = server()
     guest = Guest("redis", settings(s, prepare_limit="2", quiesce_limit="2"))
-    guest.succeeds()
-    s.process.signal(signal.SIGSTOP)
-    try:
-        guest.refuses("did not answer in time")
-    finally:
-        s.process.signal(signal.SIGCONT)
-    guest.succeeds(" when it goes on")
+    guest.has_its_server_hang([s.process.pid])
 
 
 @case
@@ -319,9 +296,8 @@ def a_server_that_is_killed_during_the_hold_is_a_lost_hold():
     guest = Guest("redis", settings(s))
     host = guest.hold()
     s.process.kill()
-    s.start(*AOF)
+    s.again()
     guest.is_lost(host, "the session was lost")
-    s.ask(*USER)
     guest.succeeds(", the next one")
 
 

@@ -122,16 +122,9 @@ def each_copy_has_every_acknowledged_row_in_the_database_files_alone():
 @case
 def a_hold_keeps_writers_out_until_thaw():
     guest = start()
-    # It comes to rest last, so that what happens before shows.
-    guest.add("--name", "late", "--level", "90", "--freeze",
-              "sqlite3 -cmd '.timeout 200' %s/many/7.db 'INSERT INTO rows"
-              " VALUES (1, 1, 1)' && exit 1; sleep 0.3" % DIR,
-              "--thaw", "true")
-    load = Load(connect)
-    copy = Checkpoint(guest, [IMAGE])
-    load.progresses()
-    check(copy.frozen - copy.quiesced > 3e8, "there was time to commit")
-    load.held(copy)
+    load, copy = guest.holds_writers_out(
+        connect, IMAGE, "sqlite3 -cmd '.timeout 200' %s/many/7.db 'INSERT INTO"
+        " rows VALUES (1, 1, 1)' && exit 1; sleep 0.3" % DIR)
     look(copy, load)
 
 

@@ -184,6 +184,18 @@ open_level(uint32_t level, bool prepare)
 	return (slot);
 }
 
+static uint32_t fs, app;
+
+/* With a daemon and an application. */
+static inline int
+setup_both(void **state)
+{
+	(void)setup(state);
+	fs = open_fs();
+	app = open_app();
+	return (0);
+}
+
 static inline void
 close_it(uint32_t slot)
 {
@@ -248,6 +260,28 @@ answer(uint32_t slot, uint32_t op, uint32_t status)
 #define H_FREEZE   VSS_WIRE_FREEZE
 #define H_THAW	   VSS_WIRE_THAW
 #define H_COMPLETE VSS_WIRE_BACKUP_COMPLETE
+
+/* A CHECK that works, with one application (0: none). */
+static inline void
+check_ok(uint32_t daemon, uint32_t one)
+{
+	uint64_t xid;
+
+	xid = send(H_CHECK);
+	if (one != 0)
+		answer(one, CHECK, 0);
+	answer(daemon, CHECK, 0);
+	assert_ok(xid);
+}
+
+/* A CHECK that somebody does not answer in time. */
+static inline void
+check_silent(void)
+{
+	(void)send(H_CHECK);
+	tick(10 * S);
+	assert_fail(last_xid);
+}
 
 /* FREEZE until the hold, with one application. */
 static inline void

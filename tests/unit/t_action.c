@@ -17,7 +17,7 @@
 #include "stage.h"
 
 static FILE *walk, *seen;
-static uint32_t fs, a, b, c;
+static uint32_t a, b, c;
 static uint64_t last_id, last_state;
 static char line[4096];
 

@@ -9,14 +9,11 @@
 #include "engine_fixture.h"
 
 static struct ckpt_digest dg;
-static uint32_t fs, app;
 
 static int
 set_up(void **state)
 {
-	(void)setup(state);
-	fs = open_fs();
-	app = open_app();
+	(void)setup_both(state);
 	ckpt_digest_init(&dg, 42);
 	ckpt_digest_clock(&dg, 5000 * S, now);
 	return (0);
@@ -49,7 +46,7 @@ answered(uint64_t xid)
 }
 
 static void
-check_ok(void)
+checked(void)
 {
 	uint64_t xid = send(H_CHECK);
 
@@ -60,7 +57,7 @@ check_ok(void)
 }
 
 static void
-freeze_ok(void)
+held(void)
 {
 	uint64_t xid = send(H_FREEZE);
 
@@ -95,6 +92,17 @@ last(uint64_t seq)
 	return (ck);
 }
 
+/* The checkpoint of a number, which failed. */
+static const struct ckpt *
+failed(uint64_t seq, enum vss_engine_cause cause)
+{
+	const struct ckpt *ck = last(seq);
+
+	assert_int_equal(ck->ck_outcome, CKPT_FAILED);
+	assert_int_equal(ck->ck_why.er_cause, cause);
+	return (ck);
+}
+
 #define assert_span(cp, at, took, what)                                        \
 	do {                                                                   \
 		assert_int_equal((cp)->cp_begin_ns - ck->ck_begin_ns, (at));   \
@@ -108,11 +116,11 @@ check_freeze_and_thaw_are_one_checkpoint(void **state)
 	const struct ckpt *ck;
 
 	(void)state;
-	check_ok();
+	checked();
 	drain();
 	assert_int_equal(dg.dg_seq, 0);
 	tick(10 * MS);
-	freeze_ok();
+	held();
 	tick(100 * MS);
 	thaw_it();
 	ck = last(1);
@@ -143,8 +151,8 @@ a_check_without_a_freeze_is_told_when_another_comes(void **state)
 	const struct ckpt *ck;
 
 	(void)state;
-	check_ok();
-	check_ok();
+	checked();
+	checked();
 	ck = last(1);
 	assert_int_equal(ck->ck_outcome, CKPT_CHECKED);
 	vss_engine_channel_lost(&eng, now);
@@ -163,9 +171,7 @@ a_refused_freeze_keeps_who_refused(void **state)
 	vss_engine_reason(&eng, app, "no room");
 	answer(app, FREEZE, 1);
 	assert_int_equal(answered(xid), FAIL_S);
-	ck = last(1);
-	assert_int_equal(ck->ck_outcome, CKPT_FAILED);
-	assert_int_equal(ck->ck_why.er_cause, VSS_ENGINE_CAUSE_REFUSED);
+	ck = failed(1, VSS_ENGINE_CAUSE_REFUSED);
 	assert_string_equal(ck->ck_why.er_text, "no room");
 	assert_int_equal(
 	    ck->ck_clients[0].cc_spans[CKPT_FREEZE].cp_result, CKPT_R_FAILED);
@@ -184,11 +190,9 @@ a_silent_application_is_told(void **state)
 	tick(10 * S);
 	assert_int_equal(answered(xid), FAIL_S);
 	answer(app, THAW, 0);
-	ck = last(1);
-	assert_int_equal(ck->ck_outcome, CKPT_FAILED);
+	ck = failed(1, VSS_ENGINE_CAUSE_SILENT);
 	assert_int_equal(
 	    ck->ck_clients[0].cc_spans[CKPT_FREEZE].cp_result, CKPT_R_SILENT);
-	assert_int_equal(ck->ck_why.er_cause, VSS_ENGINE_CAUSE_SILENT);
 }
 
 static void
@@ -198,7 +202,7 @@ a_lost_hold_is_lost_and_the_late_thaw_is_no_checkpoint(void **state)
 	uint64_t xid;
 
 	(void)state;
-	freeze_ok();
+	held();
 	tick(61 * S);
 	ckpt_digest_lost(&dg, &eng.e_lost_why);
 	answer(fs, THAW, 0);
@@ -218,12 +222,10 @@ a_request_that_comes_meanwhile_is_a_failure_of_its_own(void **state)
 	uint64_t xid;
 
 	(void)state;
-	freeze_ok();
+	held();
 	xid = send(H_CHECK);
 	assert_int_equal(answered(xid), FAIL_S);
-	ck = last(1);
-	assert_int_equal(ck->ck_outcome, CKPT_FAILED);
-	assert_int_equal(ck->ck_why.er_cause, VSS_ENGINE_CAUSE_BUSY);
+	ck = failed(1, VSS_ENGINE_CAUSE_BUSY);
 	thaw_it();
 	ck = last(2);
 	assert_int_equal(ck->ck_outcome, CKPT_OK);
@@ -270,9 +272,7 @@ a_channel_that_goes_away_ends_it(void **state)
 	(void)state;
 	(void)send(H_FREEZE);
 	vss_engine_channel_lost(&eng, now);
-	ck = last(1);
-	assert_int_equal(ck->ck_outcome, CKPT_FAILED);
-	assert_int_equal(ck->ck_why.er_cause, VSS_ENGINE_CAUSE_CHANNEL_LOST);
+	ck = failed(1, VSS_ENGINE_CAUSE_CHANNEL_LOST);
 }
 
 static void
@@ -297,7 +297,7 @@ only_the_last_ones_are_remembered(void **state)
 {
 	(void)state;
 	for (int i = 0; i < CKPT_KEEP + 3; i++) {
-		freeze_ok();
+		held();
 		thaw_it();
 		drain();
 	}
@@ -335,8 +335,8 @@ its_json_reads_back_the_same(void **state)
 	struct json_out jo;
 
 	(void)state;
-	check_ok();
-	freeze_ok();
+	checked();
+	held();
 	tick(61 * S);
 	ckpt_digest_lost(&dg, &eng.e_lost_why);
 	answer(fs, THAW, 0);

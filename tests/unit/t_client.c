@@ -10,8 +10,6 @@
 
 #include "engine_fixture.h"
 
-static uint32_t fs, app;
-
 static void
 read_with_nothing_waiting_says_so(void **state)
 {
@@ -28,8 +26,6 @@ write_of_what_was_never_given_is_einval(void **state)
 	uint64_t id;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	assert_int_equal(put(app, CHECK, 1, 0), EINVAL);
 	(void)send(H_CHECK);
 	assert_int_equal(put(app, CHECK, 1, 0), EINVAL); /* not READ yet */
@@ -48,8 +44,6 @@ static void
 ids_count_up_from_1(void **state)
 {
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	(void)send(H_CHECK);
 	assert_int_equal(answer(app, CHECK, 0), 1);
 	assert_int_equal(answer(fs, CHECK, 0), 2);
@@ -61,8 +55,6 @@ an_answer_given_twice_is_ignored(void **state)
 	uint64_t id, xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	xid = send(H_CHECK);
 	id = answer(app, CHECK, 0);
 	assert_int_equal(put(app, CHECK, id, 1), 0);
@@ -77,8 +69,6 @@ a_withdrawn_notification_cannot_be_answered(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	xid = send(H_CHECK);
 	tick(10 * S);
 	assert_fail(xid);
@@ -93,8 +83,6 @@ the_last_8_ids_are_known_and_no_more(void **state)
 	uint32_t i;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	first = 0;
 	for (i = 0; i < VSS_ENGINE_IDS; i++) {
 		(void)send(H_CHECK);
@@ -117,8 +105,6 @@ freeze_and_thaw_are_answered_each_by_itself(void **state)
 	uint64_t freeze, thaw, xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	xid = send(H_FREEZE);
 	freeze = get(app, FREEZE);
 	tick(10 * S);
@@ -136,8 +122,6 @@ taking_freeze_back_after_thaw_was_queued_is_ignored(void **state)
 	uint64_t freeze, xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	(void)send(H_FREEZE);
 	freeze = answer(app, FREEZE, 0);
 	answer(fs, FREEZE, 0);
@@ -156,8 +140,6 @@ an_old_freeze_cannot_break_a_later_hold(void **state)
 	uint64_t old;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	(void)send(H_FREEZE);
 	old = answer(app, FREEZE, 0);
 	answer(fs, FREEZE, 0);
@@ -178,9 +160,7 @@ an_open_takes_part_from_its_first_poll_or_read(void **state)
 	(void)state;
 	fs = open_fs();
 	assert_int_equal(try_open(VSS_ENGINE_APP, 0, &idle_one), 0);
-	xid = send(H_CHECK);
-	answer(fs, CHECK, 0);
-	assert_ok(xid);
+	check_ok(fs, 0);
 	assert_int_equal(get_id(idle_one, &id), NONE);
 	xid = send(H_CHECK);
 	answer(idle_one, CHECK, 0);
@@ -195,8 +175,6 @@ who_joins_while_a_request_runs_takes_part_in_the_next(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	xid = send(H_FREEZE);
 	late = open_level(99, false);
 	answer(app, FREEZE, 0);
@@ -241,8 +219,6 @@ closing_with_a_notification_unread_is_leaving(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	xid = send(H_CHECK);
 	close_it(app);
 	answer(fs, CHECK, 0);
@@ -262,8 +238,6 @@ closing_between_read_and_write_is_refusing(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	xid = send(H_CHECK);
 	(void)get(app, CHECK);
 	close_it(app);
@@ -324,12 +298,8 @@ silence_twice_in_a_row_makes_stale_and_backups_work(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	make_stale();
-	xid = send(H_CHECK);
-	answer(fs, CHECK, 0);
-	assert_ok(xid);
+	check_ok(fs, 0);
 	xid = send(H_FREEZE);
 	assert_false(readable(app)); /* withdrawn with its level */
 	answer(fs, FREEZE, 0);
@@ -346,18 +316,9 @@ an_answer_in_between_keeps_a_client_from_being_stale(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
-	(void)send(H_CHECK);
-	tick(10 * S);
-	assert_fail(last_xid);
-	xid = send(H_CHECK);
-	answer(app, CHECK, 0);
-	answer(fs, CHECK, 0);
-	assert_ok(xid);
-	(void)send(H_CHECK);
-	tick(10 * S);
-	assert_fail(last_xid);
+	check_silent();
+	check_ok(fs, app);
+	check_silent();
 	assert_false(clients[app].cl_stale);
 }
 
@@ -367,12 +328,8 @@ a_stale_client_comes_back_by_answering(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	make_stale();
-	xid = send(H_CHECK);
-	answer(fs, CHECK, 0);
-	assert_ok(xid);
+	check_ok(fs, 0);
 	/* The CHECK was left for it; its answer counts for nothing else. */
 	answer(app, CHECK, 1);
 	assert_false(clients[app].cl_stale);
@@ -387,8 +344,6 @@ a_stale_client_that_read_freeze_is_owed_thaw(void **state)
 	uint64_t id, xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	make_stale();
 	slow = open_app();
 	xid = send(H_FREEZE);
@@ -414,15 +369,11 @@ who_comes_back_too_late_is_still_said_to_be_missing(void **state)
 	uint64_t id, xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	(void)send(H_CHECK);
 	id = get(app, CHECK);
 	tick(10 * S);
 	assert_fail(last_xid);
-	(void)send(H_CHECK);
-	tick(10 * S);
-	assert_fail(last_xid);
+	check_silent();
 	slow = open_app();
 	xid = send(H_FREEZE);
 	(void)get(app, FREEZE);
@@ -442,8 +393,6 @@ a_stale_clients_refusal_before_its_levels_end_counts(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	make_stale();
 	slow = open_app();
 	xid = send(H_FREEZE);
@@ -461,8 +410,6 @@ a_stale_client_that_closes_in_the_hold_breaks_nothing(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	make_stale();
 	slow = open_app();
 	xid = send(H_FREEZE);
@@ -531,8 +478,6 @@ silence_to_thaw_counts(void **state)
 	uint32_t i;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	for (i = 0; i < 2; i++) {
 		assert_int_equal(clients[app].cl_silences, 0);
 		hold(fs, app);
@@ -551,8 +496,6 @@ an_unread_thaw_is_one_whatever_happens(void **state)
 	uint64_t id, xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	hold(fs, app);
 	tick(60 * S);
 	answer(fs, THAW, 0);
@@ -576,8 +519,6 @@ an_old_thaws_answer_does_not_stand_for_a_new_one(void **state)
 	uint64_t id, xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	hold(fs, app);
 	tick(60 * S);
 	answer(fs, THAW, 0);
@@ -651,8 +592,6 @@ an_unanswered_thaw_does_not_hold_up_a_later_undo(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	low = open_level(10, false);
 	xid = send(H_FREEZE);
 	answer(low, FREEZE, 0);
@@ -676,38 +615,39 @@ int
 main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
+#define B(f) cmocka_unit_test_setup(f, setup_both)
 	const struct CMUnitTest tests[] = {
 		T(read_with_nothing_waiting_says_so),
-		T(write_of_what_was_never_given_is_einval),
-		T(ids_count_up_from_1),
-		T(an_answer_given_twice_is_ignored),
-		T(a_withdrawn_notification_cannot_be_answered),
-		T(the_last_8_ids_are_known_and_no_more),
-		T(freeze_and_thaw_are_answered_each_by_itself),
-		T(taking_freeze_back_after_thaw_was_queued_is_ignored),
-		T(an_old_freeze_cannot_break_a_later_hold),
+		B(write_of_what_was_never_given_is_einval),
+		B(ids_count_up_from_1),
+		B(an_answer_given_twice_is_ignored),
+		B(a_withdrawn_notification_cannot_be_answered),
+		B(the_last_8_ids_are_known_and_no_more),
+		B(freeze_and_thaw_are_answered_each_by_itself),
+		B(taking_freeze_back_after_thaw_was_queued_is_ignored),
+		B(an_old_freeze_cannot_break_a_later_hold),
 		T(an_open_takes_part_from_its_first_poll_or_read),
-		T(who_joins_while_a_request_runs_takes_part_in_the_next),
+		B(who_joins_while_a_request_runs_takes_part_in_the_next),
 		T(hello_holds_from_the_next_request_on),
-		T(closing_with_a_notification_unread_is_leaving),
-		T(closing_between_read_and_write_is_refusing),
+		B(closing_with_a_notification_unread_is_leaving),
+		B(closing_between_read_and_write_is_refusing),
 		T(closing_after_prepare_and_before_freeze_was_read_is_leaving),
-		T(silence_twice_in_a_row_makes_stale_and_backups_work),
-		T(an_answer_in_between_keeps_a_client_from_being_stale),
-		T(a_stale_client_comes_back_by_answering),
-		T(a_stale_client_that_read_freeze_is_owed_thaw),
-		T(who_comes_back_too_late_is_still_said_to_be_missing),
-		T(a_stale_clients_refusal_before_its_levels_end_counts),
-		T(a_stale_client_that_closes_in_the_hold_breaks_nothing),
+		B(silence_twice_in_a_row_makes_stale_and_backups_work),
+		B(an_answer_in_between_keeps_a_client_from_being_stale),
+		B(a_stale_client_comes_back_by_answering),
+		B(a_stale_client_that_read_freeze_is_owed_thaw),
+		B(who_comes_back_too_late_is_still_said_to_be_missing),
+		B(a_stale_clients_refusal_before_its_levels_end_counts),
+		B(a_stale_client_that_closes_in_the_hold_breaks_nothing),
 		T(besteffort_lets_silent_applications_go_at_once),
 		T(who_is_stale_already_does_not_become_it_again),
-		T(silence_to_thaw_counts),
-		T(an_unread_thaw_is_one_whatever_happens),
-		T(an_old_thaws_answer_does_not_stand_for_a_new_one),
+		B(silence_to_thaw_counts),
+		B(an_unread_thaw_is_one_whatever_happens),
+		B(an_old_thaws_answer_does_not_stand_for_a_new_one),
 		T(text_is_cut_and_cleaned),
 		T(an_open_begins_clean_under_a_name_that_can_be_shown),
 		T(numbers_are_those_that_users_are_told),
-		T(an_unanswered_thaw_does_not_hold_up_a_later_undo),
+		B(an_unanswered_thaw_does_not_hold_up_a_later_undo),
 	};
 
 	return (cmocka_run_group_tests_name("client", tests, NULL, NULL));

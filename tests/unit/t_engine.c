@@ -119,7 +119,7 @@ what_is_dropped_is_traced_with_its_length(void **state)
 static void
 what_is_whole_but_wrong_is_answered_fail_and_nothing_runs(void **state)
 {
-	uint32_t fs, len, status;
+	uint32_t len, status;
 
 	(void)state;
 	fs = open_fs();
@@ -148,7 +148,7 @@ what_is_whole_but_wrong_is_answered_fail_and_nothing_runs(void **state)
 static void
 a_malformed_negotiate_fails_and_disturbs_nothing(void **state)
 {
-	uint32_t fs, len, status;
+	uint32_t len, status;
 
 	(void)state;
 	fs = open_fs();
@@ -233,7 +233,7 @@ negotiation_chooses_what_both_know(void **state)
 static void
 a_later_packet_does_not_change_an_earlier_ones_reply(void **state)
 {
-	uint32_t fs, len, status;
+	uint32_t len, status;
 	uint64_t xid;
 
 	(void)state;
@@ -283,7 +283,6 @@ lose_the_channel_with_a_reply(void)
 static void
 replies_that_were_not_sent_go_with_their_channel(void **state)
 {
-	uint32_t fs;
 
 	(void)state;
 	lose_the_channel_with_a_reply();
@@ -308,7 +307,7 @@ replies_that_were_not_sent_go_with_their_channel(void **state)
 static void
 the_file_system_device_is_one_programs(void **state)
 {
-	uint32_t fs, slot;
+	uint32_t slot;
 
 	(void)state;
 	fs = open_fs();
@@ -460,7 +459,6 @@ static void
 status_says_frozen_from_the_first_freeze_to_idle(void **state)
 {
 	struct vss_engine_status es;
-	uint32_t app, fs;
 
 	(void)state;
 	fs = open_fs();
@@ -483,7 +481,7 @@ static void
 status_says_what_was_agreed_and_counted(void **state)
 {
 	struct vss_engine_status es;
-	uint32_t fs, status;
+	uint32_t status;
 
 	(void)state;
 	(void)negotiate();
@@ -653,7 +651,6 @@ the_hosts_list_of_disks_is_there_while_freeze_is_answered(void **state)
 	struct vss_trace_event te;
 	struct vss_wire_request wr;
 	const uint8_t *luns;
-	uint32_t fs, app;
 
 	(void)state;
 	fs = open_fs();
@@ -722,7 +719,6 @@ static void
 what_is_called_off_is_undone_and_the_host_is_served_next(void **state)
 {
 	struct vss_engine_status es;
-	uint32_t app, fs;
 	uint64_t xid;
 
 	(void)state;

@@ -15,7 +15,6 @@
  * Each state is reached the way it is reached in life; then the pair's request
  * comes.  xid of the request under way is left in cur, 0 when there is none.
  */
-static uint32_t fs, app;
 static uint64_t cur;
 
 static void
@@ -557,8 +556,6 @@ the_first_refusal_ends_check_and_the_daemon_is_not_asked(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	other = open_app();
 	xid = send(H_CHECK);
 	answer(app, CHECK, 1);
@@ -601,6 +598,7 @@ int
 main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
+#define B(f) cmocka_unit_test_setup(f, setup_both)
 	const struct CMUnitTest tests[] = {
 		T(every_state_is_reached),
 		T(check_in_idle_asks_apps_then_fs),
@@ -625,7 +623,7 @@ main(void)
 		T(prepare_comes_first_to_who_asked_for_it),
 		T(silence_in_prepare_lets_an_application_go_but_not_the_daemon),
 		T(a_refused_prepare_fails_the_freeze_and_is_not_undone),
-		T(the_first_refusal_ends_check_and_the_daemon_is_not_asked),
+		B(the_first_refusal_ends_check_and_the_daemon_is_not_asked),
 		T(a_refused_freeze_is_undone_for_who_acknowledged_or_may),
 	};
 

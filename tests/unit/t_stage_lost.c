@@ -10,16 +10,12 @@
 
 #include "engine_fixture.h"
 
-static uint32_t fs, app;
-
 static void
 hold_expiry_is_lost_and_sticky(void **state)
 {
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	hold(fs, app);
 	tick(60 * S);
 	assert_true(lost());
@@ -41,8 +37,6 @@ static void
 lost_is_cleared_when_a_freeze_begins(void **state)
 {
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	hold(fs, app);
 	tick(60 * S);
 	answer(fs, THAW, 0);
@@ -57,8 +51,6 @@ static void
 backup_complete_clears_lost_in_idle_alone(void **state)
 {
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	hold(fs, app);
 	close_it(app);
 	assert_true(lost());
@@ -77,8 +69,6 @@ could_not_stay_quiesced_is_lost_and_undone(void **state)
 	uint64_t id, xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	xid = send(H_FREEZE);
 	id = answer(app, FREEZE, 0);
 	answer(fs, FREEZE, 0);
@@ -100,8 +90,6 @@ taking_freeze_back_while_freezing_fails_it_but_is_not_lost(void **state)
 	uint64_t id, xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	xid = send(H_FREEZE);
 	id = answer(app, FREEZE, 0);
 	assert_int_equal(put(app, FREEZE, id, 1), 0);
@@ -118,8 +106,6 @@ closing_after_acknowledging_breaks_what_is_under_way(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	xid = send(H_FREEZE);
 	answer(app, FREEZE, 0);
 	close_it(app);
@@ -159,8 +145,6 @@ a_failure_on_thaw_by_anybody_is_lost(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	hold(fs, app);
 	xid = send(H_THAW);
 	vss_engine_reason(&eng, fs, "/srv: thawed by somebody else");
@@ -185,8 +169,6 @@ the_daemon_closing_is_lost_and_applications_are_resumed(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	hold(fs, app);
 	close_it(fs);
 	assert_true(lost());
@@ -218,8 +200,6 @@ a_file_system_that_does_not_thaw_fails_thaw_but_is_not_lost(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	hold(fs, app);
 	xid = send(H_THAW);
 	tick(5 * S);
@@ -239,8 +219,6 @@ an_application_that_does_not_resume_fails_thaw_at_its_limit(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	hold(fs, app);
 	xid = send(H_THAW);
 	answer(fs, THAW, 0);
@@ -259,8 +237,6 @@ limits_end_check_and_freeze(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	xid = send(H_CHECK);
 	answer(app, CHECK, 0);
 	tick(10 * S - 1);
@@ -313,8 +289,6 @@ an_undo_ends_without_an_application_after_5_s(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	xid = send(H_FREEZE);
 	answer(app, FREEZE, 0);
 	answer(fs, FREEZE, 1);
@@ -338,8 +312,6 @@ in_one_wake_the_ring_comes_before_the_timers(void **state)
 	uint64_t xid;
 
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	hold(fs, app);
 	now += 61 * S; /* both are due; the caller serves the ring first */
 	xid = send(H_THAW);
@@ -353,8 +325,6 @@ static void
 time_left_is_that_of_the_running_limit(void **state)
 {
 	(void)state;
-	fs = open_fs();
-	app = open_app();
 	assert_int_equal(vss_engine_time_left(&eng, now), 0);
 	(void)send(H_FREEZE);
 	tick(3 * S);
@@ -369,22 +339,23 @@ int
 main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, setup)
+#define B(f) cmocka_unit_test_setup(f, setup_both)
 	const struct CMUnitTest tests[] = {
-		T(hold_expiry_is_lost_and_sticky),
-		T(lost_is_cleared_when_a_freeze_begins),
-		T(backup_complete_clears_lost_in_idle_alone),
-		T(could_not_stay_quiesced_is_lost_and_undone),
-		T(taking_freeze_back_while_freezing_fails_it_but_is_not_lost),
-		T(closing_after_acknowledging_breaks_what_is_under_way),
-		T(a_failure_on_thaw_by_anybody_is_lost),
-		T(the_daemon_closing_is_lost_and_applications_are_resumed),
-		T(a_file_system_that_does_not_thaw_fails_thaw_but_is_not_lost),
-		T(an_application_that_does_not_resume_fails_thaw_at_its_limit),
-		T(limits_end_check_and_freeze),
+		B(hold_expiry_is_lost_and_sticky),
+		B(lost_is_cleared_when_a_freeze_begins),
+		B(backup_complete_clears_lost_in_idle_alone),
+		B(could_not_stay_quiesced_is_lost_and_undone),
+		B(taking_freeze_back_while_freezing_fails_it_but_is_not_lost),
+		B(closing_after_acknowledging_breaks_what_is_under_way),
+		B(a_failure_on_thaw_by_anybody_is_lost),
+		B(the_daemon_closing_is_lost_and_applications_are_resumed),
+		B(a_file_system_that_does_not_thaw_fails_thaw_but_is_not_lost),
+		B(an_application_that_does_not_resume_fails_thaw_at_its_limit),
+		B(limits_end_check_and_freeze),
 		T(all_levels_share_one_limit),
-		T(an_undo_ends_without_an_application_after_5_s),
-		T(in_one_wake_the_ring_comes_before_the_timers),
-		T(time_left_is_that_of_the_running_limit),
+		B(an_undo_ends_without_an_application_after_5_s),
+		B(in_one_wake_the_ring_comes_before_the_timers),
+		B(time_left_is_that_of_the_running_limit),
 	};
 
 	return (cmocka_run_group_tests_name("stage_lost", tests, NULL, NULL));
