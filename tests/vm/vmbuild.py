@@ -20,12 +20,18 @@ PACKAGES = """
     systemd-sysv udev kmod dbus python3 procps util-linux mount e2fsprogs
     xfsprogs btrfs-progs f2fs-tools nilfs-tools dosfstools exfatprogs
     squashfs-tools dmsetup lvm2 mdadm cryptsetup-bin libfuse3-3 fuse3
+    auditd systemd-container podman crun
 """.split()
 MODULES = """
     virtio_pci virtio_blk ext4 cuse fuse xfs btrfs f2fs jfs nilfs2 reiserfs vfat
     nls_cp437 nls_ascii nls_iso8859_1 nls_utf8 exfat overlay squashfs loop zram
     brd dm_mod dm_snapshot dm_delay dm_flakey dm_crypt raid1 autofs4
     binfmt_misc crc32_generic crc32c_generic xts aes_generic ecb cbc
+""".split()
+# Installed, and started by who wants them.
+DISABLED = """
+    auditd.service podman.service podman.socket podman-auto-update.timer
+    podman-auto-update.service podman-restart.service
 """.split()
 FIRST = ("virtio_pci", "virtio_blk", "ext4", "crc32c_generic")
 
@@ -243,9 +249,23 @@ def make_root(path, boot):
                  "lvm2-monitor.service", "mdmonitor.service"):
         if not os.path.lexists(system + unit):
             os.symlink("/dev/null", system + unit)
+    run(["systemctl", "-q", "--root", tree, "disable", *DISABLED])
     size = int(run(["du", "-sm", tree]).split()[0]) + 300
     run(["mke2fs", "-q", "-t", "ext4", "-d", tree, path, "%dM" % size])
     shutil.rmtree(tree)
+
+
+def other_versions(deb, where):
+    """The same package as an older and a newer one, in directories."""
+    for name, suffix in (("older", "~older"), ("newer", "+newer")):
+        tree = "%s/%s" % (where, name)
+        os.makedirs(tree)
+        run(["dpkg-deb", "-R", deb, tree + "/tree"])
+        control = tree + "/tree/DEBIAN/control"
+        run(["sed", "-i", "s/^Version: .*/&%s/" % suffix, control])
+        run(["dpkg-deb", "-b", "--root-owner-group", "-Zgzip", tree + "/tree",
+             tree])
+        shutil.rmtree(tree + "/tree")
 
 
 def make_payload(path, boot, debs):
@@ -260,6 +280,8 @@ def make_payload(path, boot, debs):
     os.makedirs(tree + "/debs")
     for deb in debs:
         shutil.copy(deb, tree + "/debs")
+        if os.path.basename(deb).startswith("hv-vss_"):
+            other_versions(deb, tree + "/debs")
     shutil.copy(boot + "/hyperv-daemons.deb", tree + "/debs")
     size = int(run(["du", "-sm", tree]).split()[0]) + 20
     run(["mke2fs", "-q", "-t", "ext4", "-d", tree, path, "%dM" % size])
@@ -276,12 +298,13 @@ def make_all(debs, log):
     boot = made("boot", key_of(MODULES, FIRST, INIT, source_of(
         make_boot, make_initramfs, modules_of), version_of(package)),
                 make_boot)
-    root = made("root", key_of(PACKAGES, SUITE, UNIT, PLAIN, FSTAB, MODULES,
-                               source_of(make_root), version_of(package)),
+    root = made("root", key_of(PACKAGES, DISABLED, SUITE, UNIT, PLAIN, FSTAB,
+                               MODULES, source_of(make_root), version_of(package)),
                 lambda path: make_root(path, boot))
     payload = WORK + "/payload"
-    if os.path.exists(payload):
-        os.unlink(payload)
+    for old in (payload, payload + ".tree"):
+        if os.path.exists(old):
+            remove(old)
     make_payload(payload, boot, debs)
     return {"kernel": boot + "/kernel", "initrd": boot + "/initramfs.img",
             "root": root, "payload": payload}
