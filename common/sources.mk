@@ -1,7 +1,7 @@
 # Sources, objects and link rules of common/.
 
 COMMON_SRCS= port_user.c guid.c conf.c conf_file.c report.c
-COMMON_SRCS+= notify.c fdwait.c apart.c
+COMMON_SRCS+= notify.c fdwait.c apart.c relay.c
 COMMON_SRCS+= json.c ckpt.c ckpt_digest.c status_read.c history.c prom.c
 # What is called otherwise on each system.
 COMMON_SRCS+= $(COMMON_SRCS_$(OS))

@@ -30,6 +30,7 @@
 #include "ctl_run_args.h"
 #include "ctl_work.h"
 #include "os.h"
+#include "relay.h"
 #include "report.h"
 
 /* An answer must be with the driver this long before its limit. */
@@ -632,12 +633,14 @@ ctl_run_main(int argc, char **argv)
 	    rn->rn_hello.hh_name);
 	report_init(rn->rn_prog, REPORT_NOTICE);
 
+	relay_begin();
 	error = prepare_process();
 	if (error == 0)
 		error = ctl_work_start(&rn->rn_work);
 	if (error != 0) {
 		report(REPORT_ERROR, "cannot start: %s", strerror(error));
 		ctl_work_stop(&rn->rn_work);
+		relay_end();
 		return (1);
 	}
 	rn->rn_sock = -1;
@@ -647,5 +650,6 @@ ctl_run_main(int argc, char **argv)
 	report_release();
 	goodbye(rn);
 	ctl_work_stop(&rn->rn_work);
+	relay_end();
 	return (rn->rn_status);
 }

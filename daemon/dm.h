@@ -334,7 +334,6 @@ uint64_t dm_history_deadline(const struct dm *dm);
 void dm_history_finish(struct dm *dm); /* the daemon ends; waits a little */
 
 /* dm_report.c */
-void dm_report_relay(void);
 void dm_report_timeline(struct dm *dm);
 /* "/srv: freeze: Device or resource busy (another program froze it ...)" */
 void dm_report_why(struct dm *dm, uint32_t index, const char *what, int error,

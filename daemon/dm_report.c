@@ -5,22 +5,17 @@
 
 /*
  * What the administrator is told: why a backup was refused and what to do about
- * it, which mounts hang, how long each step took; and the way of a foreground
- * daemon's output.
+ * it, which mounts hang, and how long each step took.
  */
-
-#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "apart.h"
 #include "dm.h"
-#include "os.h"
 
 /* For the timeline to be written. */
 #define DM_MOMENT_MS 50
@@ -198,65 +193,4 @@ dm_report_timeline(struct dm *dm)
 	if (error > 0)
 		report(REPORT_WARNING, "%s: %s", dm->dm_conf.cf_trace,
 		    strerror(error));
-}
-
-/* Copies until all writers are gone.  It may block; the daemon does not. */
-static void
-dm_report_copy(int from, int to)
-{
-	char buf[4096];
-	ssize_t done, n, w;
-
-	while ((n = read(from, buf, sizeof(buf))) != 0) {
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			break;
-		for (done = 0; done < n; done += w) {
-			w = write(to, buf + done, (size_t)(n - done));
-			if (w == -1 && errno == EINTR)
-				w = 0;
-			else if (w == -1)
-				break;
-		}
-	}
-	_exit(0);
-}
-
-/*
- * A foreground daemon's output may be a file on what is going to be frozen: the
- * daemon must neither hold nor write that.  A child of its own does, at the
- * other end of a pipe that never blocks the daemon.
- */
-void
-dm_report_relay(void)
-{
-	static const int deaf[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
-	struct stat st;
-	size_t i;
-	pid_t pid;
-	int fds[2];
-
-	if (fstat(STDERR_FILENO, &st) == -1 || !S_ISREG(st.st_mode))
-		return;
-	if (pipe2(fds, O_CLOEXEC) == -1)
-		return;
-	pid = fork();
-	if (pid == 0) {
-		for (i = 0; i < sizeof(deaf) / sizeof(deaf[0]); i++)
-			(void)signal(deaf[i], SIG_IGN);
-		os_set_name("hv_vss_output");
-		(void)!chdir("/");
-		/* Nothing else: with the daemon's lock it would keep the next
-		 * one from starting until it has seen the pipe's end. */
-		(void)dup2(fds[0], STDIN_FILENO);
-		(void)close_range(STDERR_FILENO + 1, ~0U, 0);
-		dm_report_copy(STDIN_FILENO, STDERR_FILENO);
-	}
-	(void)close(fds[0]);
-	if (pid > 0 && fcntl(fds[1], F_SETFL, O_NONBLOCK) != -1) {
-		(void)dup2(fds[1], STDERR_FILENO);
-		(void)dup2(fds[1], STDOUT_FILENO);
-	}
-	(void)close(fds[1]);
 }

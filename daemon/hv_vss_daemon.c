@@ -26,6 +26,7 @@
 #include "dm_os.h"
 #include "fdwait.h"
 #include "notify.h"
+#include "relay.h"
 #include "version.h"
 
 #define DM_DEVICE    VSS_DEV(FS_VSS_DEV_NAME)
@@ -407,6 +408,7 @@ dm_daemonize(void)
 		(void)close(fds[1]);
 		if (read(fds[0], &status, 1) != 1)
 			status = 1;
+		relay_end();
 		_exit(status);
 	}
 	(void)close(fds[0]);
@@ -456,9 +458,10 @@ dm_serve(struct dm *dm)
 
 	notify_init(frz_now_ns());
 	dm_os_only_fds();
+	/* Neither its directory nor its output may be on what is frozen. */
+	relay_begin();
 	if (dm_record_lock(dm) != 0)
 		return (1);
-	/* Neither its directory nor its output may be on what is frozen. */
 	error = dm_record_open(dm);
 	if (error == 0 && chdir(dm_os_dir(dm)) == -1)
 		error = errno;
@@ -467,9 +470,7 @@ dm_serve(struct dm *dm)
 		    strerror(error));
 		return (1);
 	}
-	if (dm->dm_foreground)
-		dm_report_relay();
-	else if ((parent = dm_daemonize()) == -1)
+	if (!dm->dm_foreground && (parent = dm_daemonize()) == -1)
 		return (1);
 	dm_os_lock_memory();
 	if (dm_signals(dm) != 0 || dm_start_helpers(dm) != 0)
@@ -506,6 +507,7 @@ dm_thaw_all(struct dm *dm, bool force)
 {
 	int status;
 
+	relay_begin();
 	if (mkdir(dm->dm_conf.cf_run_dir, 0755) == -1 && errno != EEXIST) {
 		report(REPORT_ERROR, "%s: %s", dm->dm_conf.cf_run_dir,
 		    strerror(errno));
@@ -525,6 +527,7 @@ main(int argc, char *argv[])
 	enum dm_mode mode = DM_SERVE;
 	struct plan_policy pp = { 0 };
 	struct dm *dm = &dm0;
+	int status;
 
 	dm_history_init(&dm->dm_history);
 	if (report_own_files() != 0)
@@ -537,9 +540,12 @@ main(int argc, char *argv[])
 		return (check_print(&pp, dm->dm_form, stdout, stderr));
 	case DM_THAW_ALL:
 	case DM_THAW_FORCE:
-		return (dm_thaw_all(dm, mode == DM_THAW_FORCE));
+		status = dm_thaw_all(dm, mode == DM_THAW_FORCE);
+		break;
 	case DM_SERVE:
+		status = dm_serve(dm);
 		break;
 	}
-	return (dm_serve(dm));
+	relay_end();
+	return (status);
 }

@@ -34,6 +34,7 @@
 #include "drv_test.h"
 #include "fdwait.h"
 #include "notify.h"
+#include "relay.h"
 #include "report.h"
 #include "version.h"
 
@@ -573,23 +574,12 @@ driver_confine(const struct driver *dr)
 	proc_confine(mounts, root ? NULL : DRIVER_USER, again);
 }
 
-int
-main(int argc, char **argv)
+static int
+driver_serve(struct driver *dr)
 {
-	struct driver *dr = &driver;
 	unsigned i;
 	int error;
 
-	if (report_own_files() != 0)
-		return (1);
-	report_init(DRIVER_NAME, REPORT_NOTICE);
-	dr->dr_transport = "hv_utils";
-	dr->dr_dir = "/dev";
-	if (driver_options(dr, argc, argv) != 0)
-		return (1);
-	notify_init(driver_now());
-	report_init(DRIVER_NAME, dr->dr_debug ? REPORT_DEBUG : REPORT_NOTICE);
-	fuse_set_log_func(driver_fuse_says);
 	if (driver_settings(dr) != 0 || driver_files(dr) != 0 ||
 	    driver_engine(dr) != 0 || driver_start(dr) != 0)
 		return (1);
@@ -617,4 +607,26 @@ main(int argc, char **argv)
 	status_stop(&dr->dr_status);
 	report_release();
 	return (error);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct driver *dr = &driver;
+	int status;
+
+	if (report_own_files() != 0)
+		return (1);
+	report_init(DRIVER_NAME, REPORT_NOTICE);
+	dr->dr_transport = "hv_utils";
+	dr->dr_dir = "/dev";
+	if (driver_options(dr, argc, argv) != 0)
+		return (1);
+	notify_init(driver_now());
+	report_init(DRIVER_NAME, dr->dr_debug ? REPORT_DEBUG : REPORT_NOTICE);
+	fuse_set_log_func(driver_fuse_says);
+	relay_begin();
+	status = driver_serve(dr);
+	relay_end();
+	return (status);
 }

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "confine.h"
+#include "relay.h"
 #include "report.h"
 
 int
@@ -36,8 +37,10 @@ proc_daemonise(void)
 	pid = fork();
 	if (pid < 0)
 		return (errno);
-	if (pid > 0)
+	if (pid > 0) {
+		relay_end();
 		_exit(0);
+	}
 	setsid();
 	dup2(fd, STDIN_FILENO);
 	dup2(fd, STDOUT_FILENO);

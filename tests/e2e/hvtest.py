@@ -287,9 +287,12 @@ _processes = []
 class Process:
     """One of the programs, with its output in a file."""
 
+    files = []  # those of the next ones, where a test wants them elsewhere
+
     def __init__(self, argv, name=None, env=None, stdin=subprocess.DEVNULL):
         self.name = name or os.path.basename(argv[0])
-        self._out = tempfile.TemporaryFile(mode="w+b")
+        self._out = self.files.pop(0) if self.files else \
+            tempfile.TemporaryFile(mode="w+b")
         self.argv = argv
         self.popen = subprocess.Popen(argv, stdin=stdin, stdout=self._out,
                                       stderr=subprocess.STDOUT, env=env)

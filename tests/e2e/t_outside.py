@@ -16,6 +16,7 @@ import resource
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 import frzlib
@@ -208,8 +209,20 @@ def with_closed_standard_descriptors_nothing_else_is_written_to():
     check(p.end() == 0, "exit status")
 
 
-@case
-def output_that_nobody_reads_holds_nobody_up():
+def a_pipe():
+    r, w = os.pipe()
+    hvtest.after(os.close, r)
+    return w
+
+
+def a_terminal():
+    master, slave = os.openpty()
+    hvtest.after(os.close, master)
+    return slave
+
+
+def unread(make):
+    """Many backups, with output in what nobody reads."""
     m = hvtest.Machine()
     hvtest.after(guest.freezers_end)
     ends = []
@@ -221,8 +234,10 @@ def output_that_nobody_reads_holds_nobody_up():
             [hvtest.BIN + "/hv_vss_daemon", "-dn", "--device", m.fs_dev,
              "--set", "freezer=" + frzlib.PROGRAM, "--set",
              "run_dir=" + m.dir + "/run"]):
+        out = make()
         p = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                             stdout=out, stderr=out)
+        os.close(out)
         hvtest.after(p.wait, 20)
         hvtest.after(p.kill)
         ends.append(p)
@@ -232,6 +247,16 @@ def output_that_nobody_reads_holds_nobody_up():
     for _ in range(40):
         check(backup(m, *["check", "freeze", "thaw"] * 8)[0] == 0, "a backup")
     nothing_frozen("after all")
+
+
+@case
+def output_that_nobody_reads_holds_nobody_up():
+    unread(a_pipe)
+
+
+@case
+def a_terminal_that_stands_holds_nobody_up():
+    unread(a_terminal)
 
 
 def full_log():
@@ -346,6 +371,70 @@ def a_trace_on_what_somebody_else_froze_holds_nobody_up():
     for _ in range(3):
         check(backup(m)[0] == 0, "a backup")
     check(hvtest.is_frozen("/mnt/ext4"), "it is as it was")
+
+
+def output_file():
+    return tempfile.TemporaryFile(mode="w+b", dir="/mnt/ext4")
+
+
+@case
+def output_on_what_somebody_else_froze_holds_nobody_up():
+    hvtest.after(guest.freezers_end)
+    m = hvtest.Machine(exclude="/mnt/ext4")
+    hvtest.Process.files += [output_file() for _ in range(3)]
+    m.start_driver()
+    m.start_daemon(["-d"])
+    app = hvtest.Process([f"{hvtest.BIN}/hv_vssctl", "run", "--name", "loud",
+                          "--device", m.app_dev, "--freeze", "echo down",
+                          "--thaw", "echo up"])
+    app.says("takes part")
+    hvtest.freeze("/mnt/ext4")
+    hvtest.after(hvtest.thaw, "/mnt/ext4")
+    said = {p: p.output() for p in (m.driver, m.daemon, app)}
+    for _ in range(3):
+        check(backup(m)[0] == 0, "a backup")
+    check(hvtest.is_frozen("/mnt/ext4"), "it is as it was")
+    for p, before in said.items():
+        check(p.output() == before, "%s: it cannot be written" % p.name)
+    hvtest.thaw("/mnt/ext4")
+    for p, before in said.items():
+        until(lambda q=p, b=before: len(q.output()) > len(b),
+              "what %s said meanwhile" % p.name)
+    for p in (app, m.daemon, m.driver):
+        check(p.end() == 0, "%s: exit status" % p.name)
+    check("ending by signal" in m.daemon.output(), "its last line")
+
+
+def all_killed_in_a_hold(m):
+    host = m.host("freeze", "hold=30000")
+    check(host.reply("freeze")["reply"] == "ok", host.replies())
+    pids = [*helpers(), m.daemon.pid]
+    for pid in pids:
+        guest.stop(pid)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    m.daemon.wait()
+    check(all(map(hvtest.is_frozen, MOUNTS)), "they stay frozen")
+    host.process.kill()
+
+
+@case
+def what_an_earlier_run_froze_is_thawed_though_the_log_is_on_it():
+    m = machine()
+    writers = [hvtest.Writer(mount) for mount in MOUNTS]
+    sets = {"freezer": frzlib.PROGRAM, **m.where}
+    thaw_all = [hvtest.BIN + "/hv_vss_daemon", "--thaw-all"]
+    for key, value in sets.items():
+        thaw_all += ["--set", "%s=%s" % (key, value)]
+    for start in (m.start_daemon, lambda: hvtest.Process(thaw_all)):
+        m.start_daemon()
+        output = output_file()
+        all_killed_in_a_hold(m)
+        hvtest.Process.files.append(output)
+        p = start()
+        for w in writers:
+            w.progresses()
+        check(p.end() == 0, p.output())
 
 
 SHUTDOWN = 0x8004587D  # XFS_IOC_GOINGDOWN, EXT4_IOC_SHUTDOWN
