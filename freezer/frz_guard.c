@@ -281,8 +281,9 @@ gd_arm(struct gd *gd, const struct frz_msg *fm)
  * not while a lease runs: what that was granted for is held until it ends.
  */
 static void
-gd_hold(struct gd *gd, const struct frz_msg *fm, struct frz_fds *ff)
+gd_hold(void *ctx, struct frz_msg *fm, struct frz_fds *ff)
 {
+	struct gd *gd = ctx;
 	uint32_t i = fm->fm_index;
 
 	if (fm->fm_op != FRZ_HOLD || ff->ff_count != 1 || i >= FRZ_FS_MAX ||
@@ -302,10 +303,22 @@ gd_hold(struct gd *gd, const struct frz_msg *fm, struct frz_fds *ff)
 }
 
 static void
-gd_order(struct gd *gd, const struct frz_msg *fm, struct frz_fds *ff)
+gd_read_worker(struct gd *gd)
 {
+	if (gd->gd_peer != -1 && !frz_take_all(gd->gd_peer, gd_hold, gd)) {
+		(void)close(gd->gd_peer);
+		gd->gd_peer = -1;
+	}
+}
+
+/* What the worker sent before the daemon gave it is read before it. */
+static void
+gd_order(void *ctx, struct frz_msg *fm, struct frz_fds *ff)
+{
+	struct gd *gd = ctx;
 	int error = EINVAL;
 
+	gd_read_worker(gd);
 	if (fm->fm_op == FRZ_ATTACH)
 		error = gd_attach(gd, ff);
 	else if (fm->fm_op == FRZ_ARM)
@@ -326,42 +339,11 @@ gd_order(struct gd *gd, const struct frz_msg *fm, struct frz_fds *ff)
 }
 
 static void
-gd_read_worker(struct gd *gd)
-{
-	struct frz_msg fm;
-	struct frz_fds ff;
-	int error;
-
-	while (gd->gd_peer != -1 &&
-	    (error = frz_recv(gd->gd_peer, &fm, &ff)) != EAGAIN) {
-		if (error == EPIPE) {
-			(void)close(gd->gd_peer);
-			gd->gd_peer = -1;
-		} else if (error == 0) {
-			gd_hold(gd, &fm, &ff);
-			frz_fds_close(&ff);
-		}
-	}
-}
-
-/* What the worker sent before the daemon gave an order is read before it. */
-static void
 gd_read(struct gd *gd)
 {
-	struct frz_msg fm;
-	struct frz_fds ff;
-	int error;
-
 	gd_read_worker(gd);
-	while (!gd->gd_orphan &&
-	    (error = frz_recv(gd->gd_ctl, &fm, &ff)) != EAGAIN) {
-		gd_read_worker(gd);
-		if (error == 0) {
-			gd_order(gd, &fm, &ff);
-			frz_fds_close(&ff);
-		} else if (error != EBADMSG)
-			gd->gd_orphan = true;
-	}
+	if (!gd->gd_orphan && !frz_take_all(gd->gd_ctl, gd_order, gd))
+		gd->gd_orphan = true;
 }
 
 /* What an end means, after all messages were read. */

@@ -162,8 +162,9 @@ gd_release(struct gd *gd)
 }
 
 static void
-gd_order(struct gd *gd, const struct frz_msg *fm, struct frz_fds *ff)
+gd_order(void *ctx, struct frz_msg *fm, struct frz_fds *ff)
 {
+	struct gd *gd = ctx;
 	int error = EINVAL;
 
 	if (fm->fm_op == FRZ_ATTACH)
@@ -181,23 +182,6 @@ gd_order(struct gd *gd, const struct frz_msg *fm, struct frz_fds *ff)
 		return;
 	}
 	gd_say(gd, FRZ_DONE, fm->fm_op, error);
-}
-
-static void
-gd_read(struct gd *gd)
-{
-	struct frz_msg fm;
-	struct frz_fds ff;
-	int error;
-
-	while (!gd->gd_orphan &&
-	    (error = frz_recv(gd->gd_ctl, &fm, &ff)) != EAGAIN) {
-		if (error == 0) {
-			gd_order(gd, &fm, &ff);
-			frz_fds_close(&ff);
-		} else if (error != EBADMSG)
-			gd->gd_orphan = true;
-	}
 }
 
 /* What ends and the time mean, after all messages were read. */
@@ -259,7 +243,8 @@ frz_guard(int ctl)
 
 		if (poll(pfd, 2, gd_wait_ms(gd)) == -1)
 			continue;
-		gd_read(gd);
+		if (!gd->gd_orphan && !frz_take_all(ctl, gd_order, gd))
+			gd->gd_orphan = true;
 		if (gd->gd_page != NULL)
 			gd_ends(gd);
 	}

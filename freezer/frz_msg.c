@@ -163,6 +163,24 @@ frz_recv(int sock, struct frz_msg *fm, struct frz_fds *ff)
 	return (EBADMSG);
 }
 
+bool
+frz_take_all(int sock, frz_take_fn *take, void *ctx)
+{
+	struct frz_msg fm;
+	struct frz_fds ff;
+	int error;
+
+	while ((error = frz_recv(sock, &fm, &ff)) != EAGAIN) {
+		if (error == EBADMSG)
+			continue;
+		if (error != 0)
+			return (false);
+		take(ctx, &fm, &ff);
+		frz_fds_close(&ff);
+	}
+	return (true);
+}
+
 int
 frz_page_create(int *fd, struct frz_page **pg)
 {

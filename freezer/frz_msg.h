@@ -46,6 +46,10 @@ void frz_say(int sock, struct frz_saying fa);
 /* EAGAIN: nothing waits.  EPIPE: the peer is gone.  EBADMSG: not for us. */
 int frz_recv(int sock, struct frz_msg *fm, struct frz_fds *ff);
 
+/* Gives each message that waits to take; false when the peer is gone. */
+typedef void frz_take_fn(void *ctx, struct frz_msg *fm, struct frz_fds *ff);
+bool frz_take_all(int sock, frz_take_fn *take, void *ctx);
+
 void frz_fds_close(struct frz_fds *ff);
 
 int frz_page_create(int *fd, struct frz_page **pg);

@@ -362,8 +362,9 @@ wk_start(struct wk *wk, const struct frz_msg *fm)
 }
 
 static void
-wk_order(struct wk *wk, const struct frz_msg *fm, struct frz_fds *ff)
+wk_order(void *ctx, struct frz_msg *fm, struct frz_fds *ff)
 {
+	struct wk *wk = ctx;
 	int error = EINVAL;
 
 	if (fm->fm_op == FRZ_ATTACH)
@@ -390,20 +391,8 @@ wk_order(struct wk *wk, const struct frz_msg *fm, struct frz_fds *ff)
 static void
 wk_read(struct wk *wk)
 {
-	struct frz_msg fm;
-	struct frz_fds ff;
-	int error;
-
-	while ((error = frz_recv(wk->wk_ctl, &fm, &ff)) != EAGAIN) {
-		if (error == EBADMSG)
-			continue;
-		if (error != 0) {
-			wk->wk_orphan = true;
-			break;
-		}
-		wk_order(wk, &fm, &ff);
-		frz_fds_close(&ff);
-	}
+	if (!frz_take_all(wk->wk_ctl, wk_order, wk))
+		wk->wk_orphan = true;
 	if (wk->wk_orphan && wk->wk_page != NULL)
 		wk_thaw_all(wk);
 }

@@ -772,7 +772,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		pristine = dm0;
 	dm0 = pristine;
 	fake_start(data, size);
-	lowest = next_fd();
+	lowest = fuzz_next_fd();
 	memset(&fz, 0, sizeof(fz));
 	memset(&mc, 0, sizeof(mc));
 	for (role = 0; role < DM_NROLES; role++)
@@ -792,6 +792,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close_it(&ends[0]);
 	close_it(&ends[1]);
 	close_it(&fz.fz_given);
-	FUZZ_CHECK(next_fd() == lowest);
+	FUZZ_CHECK(fuzz_next_fd() == lowest);
 	return (0);
 }

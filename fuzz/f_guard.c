@@ -527,7 +527,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int lowest;
 
 	fake_start(data, size);
-	lowest = next_fd();
+	lowest = fuzz_next_fd();
 	memset(&gd0, 0, sizeof(gd0));
 	memset(&fz, 0, sizeof(fz));
 	fz.fz_daemon = fz.fz_ctl = fz.fz_peer = fz.fz_pidfd = -1;
@@ -541,6 +541,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close_it(&gd0.gd_timer);
 	close_it(&gd0.gd_pool.fp_done);
 	frz_page_unmap(fz.fz_page);
-	FUZZ_CHECK(next_fd() == lowest);
+	FUZZ_CHECK(fuzz_next_fd() == lowest);
 	return (0);
 }

@@ -35,16 +35,6 @@ struct msg {
 };
 
 static int
-next_fd(void)
-{
-	int fd = dup(0);
-
-	FUZZ_CHECK(fd != -1);
-	(void)close(fd);
-	return (fd);
-}
-
-static int
 make_memory(uint32_t len, unsigned int seals)
 {
 	int fd = memfd_create("rings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -299,12 +289,12 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_in fi = { data, size };
-	int lowest = next_fd();
+	int lowest = fuzz_next_fd();
 
 	if (fuzz_u8(&fi) % 2 == 0)
 		as_guest(&fi);
 	else
 		as_host(&fi);
-	FUZZ_CHECK(next_fd() == lowest);
+	FUZZ_CHECK(fuzz_next_fd() == lowest);
 	return (0);
 }

@@ -329,7 +329,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int lowest, sv[2];
 
 	fake_start(data, size);
-	lowest = next_fd();
+	lowest = fuzz_next_fd();
 	memset(&wk0, 0, sizeof(wk0));
 	memset(&fz, 0, sizeof(fz));
 	fz.fz_guard = -1;
@@ -352,6 +352,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close_it(&wk0.wk_pool.fp_done);
 	frz_page_unmap(wk0.wk_page);
 	frz_page_unmap(fz.fz_page);
-	FUZZ_CHECK(next_fd() == lowest);
+	FUZZ_CHECK(fuzz_next_fd() == lowest);
 	return (0);
 }

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -97,6 +98,17 @@ fuzz_exact(size_t len)
 
 	FUZZ_CHECK(p != NULL);
 	return (p);
+}
+
+/* The lowest number that a descriptor would get: nothing is leaked. */
+static inline int
+fuzz_next_fd(void)
+{
+	int fd = dup(0);
+
+	FUZZ_CHECK(fd != -1);
+	(void)close(fd);
+	return (fd);
 }
 
 #endif /* _FUZZ_H_ */

@@ -296,17 +296,6 @@ close_it(int *fd)
 	*fd = -1;
 }
 
-/* The lowest number that a descriptor would get: nothing is leaked. */
-static int
-next_fd(void)
-{
-	int fd = dup(0);
-
-	FUZZ_CHECK(fd != -1);
-	(void)close(fd);
-	return (fd);
-}
-
 /* From here on the code that is included gets these. */
 #define frz_now_ns	     fuzz_now_ns
 #define timerfd_create	     fuzz_timerfd_create

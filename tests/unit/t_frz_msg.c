@@ -192,6 +192,44 @@ the_end_comes_after_what_was_sent(void **state)
 	pair[0] = -1;
 }
 
+static uint32_t taken[4], ntaken;
+
+static void
+take(void *ctx, struct frz_msg *fm, struct frz_fds *ff)
+{
+	assert_ptr_equal(ctx, pair);
+	assert_true(ntaken < 4);
+	taken[ntaken++] = fm->fm_op;
+	assert_int_equal(ff->ff_count, fm->fm_op == FRZ_HOLD);
+}
+
+static void
+all_that_waits_is_taken_in_order(void **state)
+{
+	struct frz_msg hold = message(FRZ_HOLD), ping = message(FRZ_PING);
+	struct frz_fds ff = { { pair[0] }, 1 };
+	int free_fd = dup(pair[0]);
+
+	(void)state;
+	assert_int_equal(close(free_fd), 0);
+	ntaken = 0;
+	assert_true(frz_take_all(pair[1], take, pair));
+	assert_int_equal(ntaken, 0);
+	assert_int_equal(frz_send(pair[0], &hold, &ff), 0);
+	send_raw(&ping, sizeof(ping) - 1);
+	assert_int_equal(frz_send(pair[0], &ping, NULL), 0);
+	assert_true(frz_take_all(pair[1], take, pair));
+	assert_int_equal(ntaken, 2);
+	assert_int_equal(taken[0], FRZ_HOLD);
+	assert_int_equal(taken[1], FRZ_PING);
+	assert_int_equal(fcntl(free_fd, F_GETFD), -1); /* none is kept */
+	assert_int_equal(frz_send(pair[0], &ping, NULL), 0);
+	(void)close(pair[0]);
+	pair[0] = -1;
+	assert_false(frz_take_all(pair[1], take, pair));
+	assert_int_equal(ntaken, 3);
+}
+
 static void
 a_peer_that_does_not_read_blocks_nobody(void **state)
 {
@@ -324,6 +362,7 @@ main(void)
 		CASE(descriptors_of_a_bad_message_are_closed),
 		CASE(more_descriptors_than_there_may_be_are_not_for_us),
 		CASE(the_end_comes_after_what_was_sent),
+		CASE(all_that_waits_is_taken_in_order),
 		CASE(a_peer_that_does_not_read_blocks_nobody),
 		CASE(both_see_one_page),
 		CASE(memory_that_could_shrink_or_is_none_of_ours_is_refused),
