@@ -526,7 +526,8 @@ why_frozen(struct making *mk, unsigned int fs)
 		return (text(mk,
 		    "a loop device, and without /sys its image is "
 		    "not known: taken to lie on every earlier mount"));
-	if (fy->fy_loop && fy->fy_ground == FS_GROUND_IMAGE)
+	if (fy->fy_loop &&
+	    (fy->fy_ground == FS_GROUND_IMAGE || fy->fy_nlower == 0))
 		return (text(mk,
 		    "a loop device whose image is not in any "
 		    "mount: taken to lie on every other"));

@@ -3,7 +3,8 @@
 
 FUZZ_TESTS= fuzz_ring.t fuzz_icmsg.t fuzz_wire.t fuzz_worker.t fuzz_guard.t \
 	fuzz_conf.t fuzz_record.t fuzz_plan.t fuzz_link.t fuzz_utils.t \
-	fuzz_device.t fuzz_engine.t fuzz_host.t fuzz_daemon.t fuzz_history.t
+	fuzz_device.t fuzz_engine.t fuzz_host.t fuzz_daemon.t fuzz_history.t \
+	fuzz_freebsd.t
 UNIT_TESTS+= $(FUZZ_TESTS)
 fuzzers: $(FUZZ_TESTS)
 	@echo $(FUZZ_TESTS:.t=) >fuzzers
@@ -28,6 +29,13 @@ fuzz_record.t: f_record.o common.a
 fuzz_plan.t: f_plan.o lun.o fs_table.o fs_types.o fs_types_linux.o common.a
 	$(FUZZ_LINK) -o $@ f_plan.o lun.o fs_table.o fs_types.o fs_types_linux.o common.a \
 	    $(FUZZ_MAIN) $(PLAN_LIBS)
+# plan.c is in the harness.
+FUZZ_FREEBSD_OBJS= f_freebsd.o lun.o fs_types.o fs_table.o fbsd_fs.o \
+	fbsd_fs_geom.o fbsd_fs_types.o fbsd_lun.o
+f_freebsd.o: $(TOP)/fuzz/f_freebsd.c $(FBSD_HEADERS)
+	$(FBSD_CC) -c -o $@ $(TOP)/fuzz/f_freebsd.c
+fuzz_freebsd.t: $(FUZZ_FREEBSD_OBJS) common.a
+	$(FUZZ_LINK) -o $@ $(FUZZ_FREEBSD_OBJS) common.a $(FUZZ_MAIN)
 fuzz_link.t: f_link.o emulink.a core.a common.a
 	$(FUZZ_LINK) -o $@ f_link.o emulink.a core.a common.a $(FUZZ_MAIN)
 fuzz_utils.t: f_utils.o drv_link.o drv_emu.o drv_ring.o drv_uio.o drv_bus.o emulink.a core.a common.a
