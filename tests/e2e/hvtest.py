@@ -450,6 +450,15 @@ class Machine:
         self.daemon.says("serving ")
         return self.daemon
 
+    def kill_all_that_thaw(self):
+        """Daemon, worker and guard, none of which gets to thaw anything."""
+        pids = pids_of("hv_vss_freezer") + [self.daemon.pid]
+        for sig in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                os.kill(pid, sig)
+        self.daemon.wait()
+        until(lambda: not pids_of("hv_vss_freezer"), "their end")
+
     def host(self, *actions, options=()):
         return Host(self.socket, actions, options)
 

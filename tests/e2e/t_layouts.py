@@ -201,12 +201,7 @@ def names_with_blanks_newlines_and_what_else_there_may_be():
 def everything_dies_in_the_hold(m, at):
     host = m.host("freeze", "hold=20000", "thaw")
     check(host.reply("freeze")["reply"] == "ok", "frozen")
-    pids = hvtest.pids_of("hv_vss_freezer") + [m.daemon.pid]
-    for sig in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in pids:
-            os.kill(pid, sig)
-    m.daemon.wait()
-    until(lambda: not hvtest.pids_of("hv_vss_freezer"), "their end")
+    m.kill_all_that_thaw()
     check(hvtest.is_frozen(at), "nobody has thawed it")
     m.start_daemon()
     check(not hvtest.is_frozen(at), f"{at}: thawed by the next start")

@@ -86,6 +86,15 @@ class Guest:
         check(reply["reply"] == "ok", f"FREEZE: {reply}")
         return host
 
+    def asked_to_quiesce(self):
+        """A host whose FREEZE waits for the answer to quiesce."""
+        self.part.order("later")
+        host = self.machine.host("freeze")
+        self.part.until("prepare")
+        self.part.order("yes")
+        self.part.until("quiesce")
+        return host
+
     def back_up(self):
         status, got = replies(self.machine.host("checkpoint=true"))
         check(status == 0, f"a backup: {status} {got}")
@@ -133,11 +142,7 @@ def a_refusal_reaches_the_administrator_and_is_resumed():
 @case
 def a_refused_quiesce_is_resumed():
     guest = Guest()
-    guest.part.order("later")
-    host = guest.machine.host("freeze")
-    guest.part.until("prepare")
-    guest.part.order("yes")
-    guest.part.until("quiesce")
+    host = guest.asked_to_quiesce()
     guest.part.order("no no room")
     check(replies(host)[1] == {"freeze": "fail"}, "FREEZE is FAIL")
     guest.machine.driver.says("no room")
@@ -309,11 +314,7 @@ def closing_in_a_hold_resumes_and_the_host_hears_of_it():
 @case
 def closing_while_an_answer_is_owed_resumes_too():
     guest = Guest()
-    guest.part.order("later")
-    host = guest.machine.host("freeze")
-    guest.part.until("prepare")
-    guest.part.order("yes")
-    guest.part.until("quiesce")
+    host = guest.asked_to_quiesce()
     check(guest.part.close() == 0, "exit status")
     check(replies(host)[1]["freeze"] == "fail", "FREEZE is FAIL")
     guest.part.is_even(1)

@@ -102,12 +102,7 @@ def when_everything_is_killed_the_next_start_thaws_all():
     m = machine()
     host = m.host("freeze", "hold=60000", "thaw")
     frozen_all(host)
-    pids = hvtest.pids_of("hv_vss_freezer") + [m.daemon.pid]
-    for sig in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in pids:
-            os.kill(pid, sig)
-    m.daemon.wait()
-    until(lambda: not hvtest.pids_of("hv_vss_freezer"), "their end")
+    m.kill_all_that_thaw()
     check(hvtest.is_frozen(SOME[1]), "nobody has thawed it")
     m.start_daemon()
     check(frozen() == [], "all are thawed when it serves")

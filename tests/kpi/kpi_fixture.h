@@ -96,20 +96,10 @@ machine_down(void **state)
 static inline uint32_t
 packet(uint8_t *pkt, uint8_t op)
 {
-	struct vmbus_icmsg im;
+	static const struct vmbus_icmsg_agreed agreed = { { 3, 0 }, { 5, 0 } };
+	struct vss_wire_request wr = { .wr_op = op };
 
-	memset(pkt, 0, VSS_WIRE_MIN_LEN);
-	memset(&im, 0, sizeof(im));
-	im.im_pipe_type = VMBUS_ICMSG_PIPE_DATA;
-	im.im_pipe_size = VSS_WIRE_MIN_LEN - VMBUS_ICMSG_PIPE_LEN;
-	im.im_framework.iv_major = 3;
-	im.im_type = VMBUS_ICMSG_VSS;
-	im.im_version.iv_major = 5;
-	im.im_size = VSS_WIRE_SHORT_BODY;
-	im.im_flags = VMBUS_ICMSG_F_TRANSACTION | VMBUS_ICMSG_F_REQUEST;
-	vmbus_icmsg_encode(pkt, &im);
-	vmbus_icmsg_put32(pkt + VMBUS_ICMSG_O_BODY, op);
-	return (VSS_WIRE_MIN_LEN);
+	return (vss_wire_encode(pkt, VSS_WIRE_MIN_LEN, &agreed, &wr, NULL));
 }
 
 /* Sends and does not wait for what the guest makes of it. */
