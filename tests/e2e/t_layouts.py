@@ -11,7 +11,6 @@ fails, none hangs, and what should be frozen is."""
 
 import os
 import select
-import signal
 import socket
 import subprocess
 import tempfile
