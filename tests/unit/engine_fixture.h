@@ -285,27 +285,27 @@ check_silent(void)
 
 /* FREEZE until the hold, with one application. */
 static inline void
-hold(uint32_t fs, uint32_t app)
+hold(uint32_t daemon, uint32_t client)
 {
 	uint64_t xid;
 
 	xid = send(H_FREEZE);
-	if (app != 0)
-		answer(app, FREEZE, 0);
-	answer(fs, FREEZE, 0);
+	if (client != 0)
+		answer(client, FREEZE, 0);
+	answer(daemon, FREEZE, 0);
 	assert_ok(xid);
 	assert_state("HOLDING");
 }
 
 static inline void
-thaw_ok(uint32_t fs, uint32_t app)
+thaw_ok(uint32_t daemon, uint32_t client)
 {
 	uint64_t xid;
 
 	xid = send(H_THAW);
-	answer(fs, THAW, 0);
-	if (app != 0)
-		answer(app, THAW, 0);
+	answer(daemon, THAW, 0);
+	if (client != 0)
+		answer(client, THAW, 0);
 	assert_ok(xid);
 	assert_state("IDLE");
 }

@@ -267,12 +267,10 @@ a_check_that_freeze_overtook_spoils_nothing(void **state)
 static void
 a_channel_that_goes_away_ends_it(void **state)
 {
-	const struct ckpt *ck;
-
 	(void)state;
 	(void)send(H_FREEZE);
 	vss_engine_channel_lost(&eng, now);
-	ck = failed(1, VSS_ENGINE_CAUSE_CHANNEL_LOST);
+	(void)failed(1, VSS_ENGINE_CAUSE_CHANNEL_LOST);
 }
 
 static void

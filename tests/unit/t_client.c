@@ -313,8 +313,6 @@ silence_twice_in_a_row_makes_stale_and_backups_work(void **state)
 static void
 an_answer_in_between_keeps_a_client_from_being_stale(void **state)
 {
-	uint64_t xid;
-
 	(void)state;
 	check_silent();
 	check_ok(fs, app);
@@ -325,8 +323,6 @@ an_answer_in_between_keeps_a_client_from_being_stale(void **state)
 static void
 a_stale_client_comes_back_by_answering(void **state)
 {
-	uint64_t xid;
-
 	(void)state;
 	make_stale();
 	check_ok(fs, 0);
