@@ -354,8 +354,6 @@ static void
 hello_refuses_bad_names_and_levels(void **state)
 {
 	char name[VSS_ENGINE_NAME_MAX];
-	uint32_t app;
-
 	(void)state;
 	app = open_app();
 	memset(name, 'x', sizeof(name));
@@ -373,7 +371,7 @@ hello_refuses_bad_names_and_levels(void **state)
 static void
 who_is_notified_is_woken_once(void **state)
 {
-	uint32_t app, slot;
+	uint32_t slot;
 
 	(void)state;
 	(void)open_fs();
@@ -553,7 +551,7 @@ static void
 what_clients_do_is_traced_when_they_do_it(void **state)
 {
 	uint64_t id;
-	uint32_t app, other;
+	uint32_t other;
 
 	(void)state;
 	vss_trace_init(&trace, events, VSS_NELEM(events));
@@ -590,7 +588,7 @@ static void
 the_last_slot_is_a_client_like_any_other(void **state)
 {
 	struct vss_engine_status es;
-	uint32_t app, slot;
+	uint32_t slot;
 
 	(void)state;
 	conf.ec_max_clients = 1;
@@ -608,8 +606,6 @@ the_last_slot_is_a_client_like_any_other(void **state)
 static void
 a_reason_is_for_the_next_answer_alone(void **state)
 {
-	uint32_t app;
-
 	(void)state;
 	(void)open_fs();
 	app = open_app();
