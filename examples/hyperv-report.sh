@@ -62,7 +62,8 @@ part "disks behind the host's controllers (controller, address, disk)"
 for block in "$bus"/*/host*/target*/*:*:*:*/block/*; do
 	[ -d "$block" ] || continue
 	path=${block#"$bus"/}
-	echo "${path%%/*} $(basename "${block%/block/*}") ${block##*/}"
+	address=${path%/block/*}
+	echo "${path%%/*} ${address##*/} ${block##*/}"
 done
 
 part "hv_vss: versions, negotiated versions, clients, limits"

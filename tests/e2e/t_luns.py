@@ -50,6 +50,13 @@ if hvtest.isolated():
     dress_up()
 
 
+def vanish():
+    """The controller is gone, as by a host that took it away."""
+    where = f"/sys/bus/vmbus/devices/{GUID}"
+    os.rename(where, "/sys/gone")
+    hvtest.after(os.rename, "/sys/gone", where)
+
+
 def started(**sets):
     machine = hvtest.Machine(**sets)
     machine.start_driver()
@@ -128,17 +135,36 @@ def writers_elsewhere_go_on():
 def a_disk_that_is_not_found_has_all_frozen_and_a_warning():
     machine = started(lun_aware="on")
     freezes(machine, "ab", "freeze", luns=["0:0:0", "0:0:7"])
-    out = machine.daemon.output()
-    check("lun_aware: all file systems take part" in out and
-          f"{GUID}:0:0:7, which is not found here" in out, out)
+    machine.daemon.says(f"lun_aware: all file systems take part, for the host "
+                        f"names disk {GUID}:0:0:7, which is not found here")
 
 
 @case
 def a_controller_that_has_vanished_has_all_frozen():
     machine = started(lun_aware="on")
     freezes(machine, "a", "freeze", luns=["0:0:0"])
-    os.rename("/sys/bus", "/sys/gone")
-    hvtest.after(os.rename, "/sys/gone", "/sys/bus")
+    vanish()
+    freezes(machine, "ab", "freeze", luns=["0:0:0"])
+
+
+@case
+def a_controller_that_vanishes_between_plan_and_freeze_changes_nothing():
+    machine = started(lun_aware="on")
+    app = hvtest.Device(machine.app_dev)
+    app.read()
+    host = machine.host("freeze", "hold=300", "thaw",
+                        options=["--lun", f"{GUID}:0:0:0"])
+    # Who is asked to come to rest is so after the plan was made.
+    opt, msgid = app.next()
+    check(opt == hvtest.FREEZE, f"{opt}")
+    vanish()
+    app.write(opt, hvtest.SUCCESS, msgid)
+    check(host.reply("freeze")["reply"] == "ok", str(host.replies()))
+    check(hvtest.is_frozen(scratch()["a"].mount) and
+          not hvtest.is_frozen(scratch()["b"].mount), "a alone is frozen")
+    app.answer(opt=hvtest.THAW)
+    check(host.wait()[0] == 0, str(host.replies()))
+    app.close()
     freezes(machine, "ab", "freeze", luns=["0:0:0"])
 
 
@@ -146,8 +172,7 @@ def a_controller_that_has_vanished_has_all_frozen():
 def a_host_that_names_none_has_all_frozen():
     machine = started(lun_aware="on")
     freezes(machine, "ab", "freeze")
-    check("the host names no disks" in machine.daemon.output(),
-          machine.daemon.output())
+    machine.daemon.says("the host names no disks")
 
 
 def message2(count, entries=(), flags=0):
@@ -169,6 +194,31 @@ def lists_with_what_is_not_understood_have_all_frozen():
                   message2(1, [entry(reserved=1)])):
         freezes(machine, "ab", list_)
     freezes(machine, "b", message2(1, [entry(bus=9, lun=1)]))
+
+
+@case
+def the_report_for_the_developers_has_disks_and_lengths():
+    trace = "/run/report.trace"
+    machine = started(lun_aware="on", trace=trace)
+    host = machine.host("freeze", "thaw", "hold=60000",
+                        options=["--lun", f"{GUID}:0:0:0"])
+    check(host.reply("thaw")["reply"] == "ok", str(host.replies()))
+    history = f"{machine.where['state_dir']}/history.jsonl"
+    until(lambda: os.path.exists(history) and os.path.getsize(history),
+          "the checkpoint is written down")
+    os.makedirs("/var/lib", exist_ok=True)
+    for key, path in (("run_dir", "/run/hv_vss"),
+                      ("state_dir", "/var/lib/hv_vss")):
+        os.symlink(machine.where[key], path)
+        hvtest.after(os.unlink, path)
+    status, out, _ = hvtest.run(
+        ["env", f"PATH={hvtest.BIN}:{os.environ['PATH']}", "sh",
+         f"{hvtest.BUILD}/tests/hyperv-report.sh", trace])
+    check(status == 0, out)
+    for part in (f"{GUID} 0:0:0:0 sda", f"{GUID} 0:0:0:1 sdb",
+                 '"message":"5.0"', '"disks_named":1', '"disks":"sda"',
+                 '"value":6288'):
+        check(part in out, f"{part} is in: {out}")
 
 
 @case

@@ -11,48 +11,12 @@ import shutil
 import signal
 import struct
 
-import frzlib
 import hvtest
-from hvtest import (CHECK, FREEZE, SUCCESS, THAW, Device, Process, case, check,
-                    until)
+from hvtest import CHECK, FREEZE, SUCCESS, THAW, Device, case, check, until
+from uiolib import BUS, CLASS, GUID, Guest, bus, device, write
 
-CLASS = "{35fa2e29-ea23-4236-96ae-3a6ebacba440}"
-OTHER = "{ba6163d9-04a1-4d29-b605-72e2ffb1dc7f}"
-GUID = "2450ee40-33bf-4fbd-892e-9fb06e9214cf"
 GUID2 = "3450ee40-33bf-4fbd-892e-9fb06e9214cf"
 DISK = "f8b3781a-1e82-4818-a1c3-63d806ec15bb"
-BUS = "/sys/bus/vmbus"
-RINGS = 2 * 5 * 4096  # the emulator's
-
-
-def write(path, text=""):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w", encoding="ascii") as f:
-        f.write(text)
-
-
-def device(guid=GUID, driver="hv_utils", class_id=CLASS):
-    """A device of the bus, bound to a driver."""
-    base = f"{BUS}/devices/{guid}"
-    write(f"{base}/class_id", class_id + "\n")
-    write(f"{base}/driver_override")
-    uio = "uio" if driver == "uio_hv_generic" else ".uio"
-    write(f"{base}/{uio}/uio3/maps/map0/name", "txrx_rings\n")
-    write(f"{base}/{uio}/uio3/maps/map0/size", f"{RINGS:#x}\n")
-    if driver:
-        os.symlink(f"{BUS}/drivers/{driver}", f"{base}/driver")
-
-
-def bus(*devices):
-    """A machine's /sys, as far as the transport looks at it."""
-    shutil.rmtree("/sys/bus", ignore_errors=True)
-    for driver in ("hv_utils", "uio_hv_generic"):
-        for name in ("bind", "unbind", "new_id"):
-            write(f"{BUS}/drivers/{driver}/{name}")
-    os.makedirs(f"{BUS}/devices", exist_ok=True)
-    device("ba6163d9-04a1-4d29-b605-72e2ffb1dc70", "", OTHER)
-    for guid, driver in devices:
-        device(guid, driver)
 
 
 def driver_of(guid=GUID):
@@ -65,23 +29,6 @@ def driver_of(guid=GUID):
 def override(guid=GUID):
     with open(f"{BUS}/devices/{guid}/driver_override", encoding="ascii") as f:
         return f.read().strip()
-
-
-class Guest(hvtest.Machine):
-    """A driver on the raw channel."""
-
-    def start(self, transport="uio", options=(), old=False):
-        if frzlib.sanitized():
-            hvtest.skip("a sanitizer must be loaded before what is preloaded")
-        env = [f"LD_PRELOAD={hvtest.BUILD}/tests/uioshim.so",
-               f"UIOSHIM_SOCKET={self.socket}", "UIOSHIM_DEVICE=/dev/uio3"]
-        if old:
-            env.append("UIOSHIM_OLD=1")
-        self.driver = Process(["env", *env, f"{hvtest.BIN}/hv_vss_driver",
-                               "--transport", transport, "--dev-dir", self.dir,
-                               "-n", *options,
-                               *(f"--set={k}={v}" for k, v in self.sets.items())])
-        return self.driver
 
 
 def guest(transport="uio", options=(), old=False, **sets):
