@@ -175,10 +175,10 @@ def a_host_that_names_none_has_all_frozen():
     machine.daemon.says("the host names no disks")
 
 
-def message2(count, entries=(), flags=0):
+def message2(count, entries=(), flags=0, body=6260):
     """FREEZE with a list, as an action."""
     tail = struct.pack("<III", 0, flags, count) + b"".join(entries)
-    return "raw=" + emulink.request(5, 6260, tail=tail).hex()
+    return "raw=" + emulink.request(5, body, tail=tail).hex()
 
 
 def entry(bus=0, reserved=0, port=0, target=0, lun=0, last=0):
@@ -191,9 +191,28 @@ def lists_with_what_is_not_understood_have_all_frozen():
     machine = started(lun_aware="on")
     for list_ in (message2(0), message2(1, [entry()], flags=1),
                   message2(1, [entry(port=1)]), message2(1, [entry(last=1)]),
-                  message2(1, [entry(reserved=1)])):
+                  message2(1, [entry(reserved=1)]),
+                  message2(1, [entry()], body=12500)):
         freezes(machine, "ab", list_)
+    machine.daemon.says("the host's list of disks has an unknown form")
     freezes(machine, "b", message2(1, [entry(bus=9, lun=1)]))
+    freezes(machine, "b", message2(260, 260 * [entry(lun=1)]))
+    # What is behind the count is not looked at.
+    freezes(machine, "a", message2(1, [entry()] + 259 * [entry(port=7)]))
+
+
+@case
+def lists_that_are_not_whole_are_refused_and_nothing_freezes():
+    machine = started(lun_aware="on")
+    writer = hvtest.Writer(scratch()["a"].mount)
+    for count, body in ((261, 6260), (0xFFFFFFFF, 6260), (0x80000001, 12500),
+                        (1, 6259), (1, 6261), (1, 12499), (1, 20), (1, 44)):
+        status, replies = machine.host(
+            message2(count, [entry()] if body > 20 else (), body=body)).wait()
+        check(status == 3 and replies[0]["reply"] == "fail",
+              f"{count} {body}: {status} {replies}")
+    writer.progresses()
+    freezes(machine, "a", "freeze", luns=["0:0:0"])
 
 
 @case
