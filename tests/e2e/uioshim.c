@@ -11,13 +11,13 @@
  * the effect that it has there.  With UIOSHIM_OLD it is the older kernels':
  * each interrupt masks further ones.
  *
- * Unlike the kernel's: the channel has the emulator's rings, not of 2 MiB, and no
- * other maps; the device cannot be opened twice, and is not gone from /dev while
- * it is not bound.  A channel that is taken away leaves the device on the bus,
- * with its number, where the kernel removes it and may give another one to the
- * next; nothing happens by itself when a channel is offered.  The count that is
- * read is that of reads, not of interrupts, and a read does not block.  new_id
- * and driver_override are taken as they are, whoever writes them.
+ * Unlike the kernel's: the channel has the emulator's rings, not of 2 MiB, and
+ * no other maps; the device cannot be opened twice, and is not gone from /dev
+ * while it is not bound.  A channel that is taken away leaves the device on the
+ * bus, with its number, where the kernel removes it and may give another one to
+ * the next; nothing happens by itself when a channel is offered.  The count
+ * that is read is that of reads, not of interrupts, and a read does not block.
+ * new_id and driver_override are taken as they are, whoever writes them.
  */
 
 #include <dlfcn.h>
