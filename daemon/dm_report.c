@@ -41,6 +41,7 @@ static const struct {
 	{ "flush", EIO, "its disk has errors" },
 	{ "flush", ENOSPC, "it is full" },
 	{ "thaw", EINVAL, "another program thawed it during the hold" },
+	{ "second thaw", EINVAL, "the guard thawed it before" },
 	{ "open", ESTALE,
 	    "another file system is mounted there than planned; try again" },
 	{ "open", ENOENT, "it was unmounted or moved; try again" },

@@ -197,7 +197,10 @@ dm_undo_held(struct dm *dm)
 		if (atomic_load(&fs->fs_errno) != EINVAL ||
 		    atomic_load(&fs->fs_failed) != FRZ_STEP_THAW)
 			continue;
-		dm_report_why(dm, i, "thaw", EINVAL, why, sizeof(why));
+		dm_report_why(dm, i,
+		    atomic_load(&dm->dm_page->pg_swept) != 0 ? "second thaw" :
+							       "thaw",
+		    EINVAL, why, sizeof(why));
 		dm_txn_fail(dm, "%s", why);
 	}
 	return (tx->tx_orderly && !tx->tx_failed);

@@ -161,6 +161,7 @@ gd_sweep(struct gd *gd)
 
 	gd->gd_sweep_ns = frz_now_ns();
 	atomic_store(&gd->gd_page->pg_stop, 1);
+	atomic_store(&gd->gd_page->pg_swept, 1);
 	while (frz_page_level_below(gd->gd_page, &level))
 		for (i = 0; i < FRZ_FS_MAX; i++) {
 			fs = &gd->gd_page->pg_slots[i];

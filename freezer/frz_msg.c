@@ -246,6 +246,7 @@ void
 frz_page_begin(struct frz_page *pg, uint64_t gen, uint32_t count)
 {
 	atomic_store(&pg->pg_stop, 0);
+	atomic_store(&pg->pg_swept, 0);
 	atomic_store(&pg->pg_worker_lease_ns, 0);
 	atomic_store(&pg->pg_guard_lease_ns, 0);
 	memset(pg->pg_slots, 0, sizeof(pg->pg_slots));

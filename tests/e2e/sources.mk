@@ -68,6 +68,12 @@ $(OUT)/tests/uioshim.so: $(UIOSHIM_SRCS)
 	$(CC) $(CPPFLAGS_ALL) -std=c11 $(WARN) $(WERROR) -O2 -g -fPIC \
 	    -fvisibility=hidden -shared -o $@ $(UIOSHIM_SRCS) -ldl
 
+# The time of day of what t_clocks.py starts.
+E2E_PROGS+= $(OUT)/tests/clockshim.so
+$(OUT)/tests/clockshim.so: $(TOP)/tests/e2e/clockshim.c
+	$(CC) $(CPPFLAGS_ALL) -std=c11 $(WARN) $(WERROR) -O2 -g -fPIC \
+	    -fvisibility=hidden -shared -o $@ $(TOP)/tests/e2e/clockshim.c
+
 # What a person with a real host is asked to run.
 E2E_PROGS+= $(OUT)/tests/hyperv-report.sh
 $(OUT)/tests/hyperv-report.sh: $(TOP)/examples/hyperv-report.sh
