@@ -121,7 +121,7 @@ struct frz_page {
 	_Atomic uint32_t pg_count;	     /* slots in use */
 	_Atomic uint64_t pg_worker_lease_ns; /* 0: none */
 	_Atomic uint64_t pg_guard_lease_ns;
-	_Atomic uint32_t pg_rcu; /* rcu_expedited was raised by us */
+	_Atomic uint32_t pg_rcu;   /* rcu_expedited was raised by us */
 	_Atomic uint32_t pg_swept; /* the guard has begun to thaw */
 	uint64_t pg_reserved[2];
 	struct frz_slot pg_slots[FRZ_FS_MAX];
