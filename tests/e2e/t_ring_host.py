@@ -9,6 +9,7 @@ that is not what it should be, and rings that run full."""
 import fcntl
 import os
 import random
+import signal
 import struct
 
 import hvtest
@@ -346,6 +347,96 @@ def a_later_packet_cannot_change_an_earlier_ones_reply():
     h.ask(request(THAW))
     fs.answer(opt=hvtest.THAW)
     check(h.reply().status == OK, "THAW")
+
+
+@case
+def packets_wrap_at_every_place_of_the_rings_end():
+    d = Driven()
+    h = d.host(ring=2 * PAGE)
+    starts = set()
+    for _ in range(PAGE // 8):
+        starts.add(h.tx_in)
+        h.ask(request(DM_INFO, body=20))  # 72 bytes
+        check(h.reply().status == OK, f"a packet at {h.tx_in}")
+    check(len(starts) == PAGE // 8, "every place")
+
+
+@case
+def requests_of_one_signal_are_all_answered():
+    d = Driven()
+    h = d.host()
+    kick, h.kick = h.kick, lambda: None
+    asked = [h.ask(request(DM_INFO)) for _ in range(50)]
+    h.kick = kick
+    h.kick()
+    for xactid in asked:
+        check(h.reply(xactid).status == OK, "in order")
+
+
+@case
+def signals_without_packets_change_nothing():
+    d = Driven()
+    h = d.host()
+    for n in range(20000):
+        h.kick()
+        if n % 1000 == 0:
+            h.ask(request(DM_INFO))
+            check(h.reply().status == OK, "meanwhile")
+    d.lives(h)
+
+
+@case
+def a_negotiation_in_pieces_is_none():
+    d = Driven()
+    h = d.host(negotiate=False)
+    whole = negotiation()
+    for at in (8, 16, 24, 36):
+        first = h.ask(whole[:at])
+        h.ask(whole[at:])
+    check(h.reply(first).status == FAIL, "versions that are not there")
+    h.negotiate()
+    d.lives(h)
+
+
+def scribble(h, seed):
+    """A process that overwrites what waits in the ring, without end."""
+    pid = os.fork()
+    if pid:
+        return pid
+    r = random.Random(seed)
+    try:
+        while True:
+            at = h.tx + PAGE + (h.get32(h.tx) - 8 * r.randrange(16)) % h.tx_size
+            h.mem[at + r.randrange(8)] = r.choice((0, 1, 2, 5, 6, 255))
+    finally:
+        os._exit(0)
+
+
+@case
+def a_ring_that_is_overwritten_while_it_is_read_harms_nobody():
+    d = Driven()
+    seed = random.randrange(1 << 32)
+    print(f"# seed {seed}", flush=True)
+    ended = asked = 0
+    for n in range(12):
+        h = d.host()
+        pid = scribble(h, seed + n)
+        try:
+            for _ in range(200):
+                h.send(1, request(THAW, body=100))
+                asked += 1
+                while h.waiting():
+                    h.recv(1, headers=False)
+        except Gone:
+            pass
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        ended += h.closed(0.01)
+        h.close()
+        check(d.machine.driver.alive(), f"the driver has ended, seed {seed}")
+    print(f"# {asked} requests, {ended} links ended", flush=True)
+    d.lives()
 
 
 @case
