@@ -3,6 +3,9 @@
 COMMON_SRCS= port_user.c guid.c conf.c conf_file.c report.c
 COMMON_SRCS+= notify.c fdwait.c apart.c relay.c
 COMMON_SRCS+= json.c ckpt.c ckpt_digest.c status_read.c history.c prom.c
+COMMON_SRCS+= $(STATUS_SRCS_$(OS))
+STATUS_SRCS_Linux= status_linux.c
+STATUS_SRCS_FreeBSD= status_freebsd.c
 # What is called otherwise on each system.
 COMMON_SRCS+= $(COMMON_SRCS_$(OS))
 COMMON_SRCS_Linux= os_linux.c sysfs.c confine.c

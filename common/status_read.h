@@ -5,8 +5,8 @@
 
 /*
  * Asks the driver how it is (hv_vss_status(5)): on Linux through its socket in
- * the run directory.  Whoever wants to know goes through here, so that another
- * system can answer in another way.
+ * the run directory (status_linux.c), on FreeBSD the module's sysctls
+ * (status_freebsd.c).
  */
 
 #ifndef _STATUS_READ_H_
@@ -29,7 +29,8 @@ struct status_doc {
 
 /*
  * Sends a request; a descriptor to read the answer from, which does not block,
- * or -1 with a line in err.  Does not wait for a driver that is stopped.
+ * or -1 with a line in err.  Does not wait for a driver that is stopped.  On
+ * FreeBSD nobody answers.
  */
 int status_request(
     const char *run_dir, const char *request, char *err, size_t errlen);
@@ -38,5 +39,9 @@ int status_request(
 int status_ask(
     struct status_doc *sd, const char *run_dir, char *err, size_t errlen);
 void status_free(struct status_doc *sd);
+
+/* Its text, in the system's way. */
+int status_text(
+    struct status_doc *sd, const char *run_dir, char *err, size_t errlen);
 
 #endif /* _STATUS_READ_H_ */

@@ -113,7 +113,12 @@ look_at_clients(struct health *he, const struct json_value *doc)
 	for (cl = json_first(list); cl != NULL; cl = json_next(list, cl))
 		if (!json_is(json_get(cl, "kind"), "daemon"))
 			look_at_application(he, cl);
-	if (he->he_nitems > before)
+	/* The kernel's module does not say who they are. */
+	if (list == NULL)
+		he->he_napps = (unsigned)(json_whole(
+					      json_get(doc, "applications")) -
+		    json_whole(json_get(doc, "stale")));
+	if (he->he_nitems > before || he->he_napps > 0)
 		return;
 	hi = add(he, HEALTH_NOTE, "applications");
 	(void)snprintf(hi->hi_text, sizeof(hi->hi_text),
@@ -138,10 +143,14 @@ look_at_driver(struct health *he, const struct conf *cf)
 	json_copy(json_get(sd.sd_json.jd_values, "version"), version,
 	    sizeof(version));
 	hi = add(he, HEALTH_OK, "driver");
-	(void)snprintf(hi->hi_text, sizeof(hi->hi_text), "version %s, pid %llu",
-	    version,
-	    (unsigned long long)json_whole(
-		json_get(sd.sd_json.jd_values, "pid")));
+	if (json_get(sd.sd_json.jd_values, "pid") == NULL)
+		(void)snprintf(
+		    hi->hi_text, sizeof(hi->hi_text), "the kernel's module");
+	else
+		(void)snprintf(hi->hi_text, sizeof(hi->hi_text),
+		    "version %s, pid %llu", version,
+		    (unsigned long long)json_whole(
+			json_get(sd.sd_json.jd_values, "pid")));
 	look_at_host(he, sd.sd_json.jd_values);
 	look_at_clients(he, sd.sd_json.jd_values);
 	status_free(&sd);

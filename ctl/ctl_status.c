@@ -41,9 +41,13 @@ status_driver(struct ctl_status *cs)
 	const struct json_value *doc = cs->cs_doc;
 	char version[32], since[CTL_TIME_MAX];
 
+	status_key("Driver");
+	if (json_get(doc, "pid") == NULL) {
+		printf("the kernel's module\n");
+		return;
+	}
 	json_copy(json_get(doc, "version"), version, sizeof(version));
 	ctl_when(json_whole(json_get(doc, "run")), since);
-	status_key("Driver");
 	printf("version %s, pid %llu, since %s\n", version,
 	    (unsigned long long)json_whole(json_get(doc, "pid")), since);
 }
@@ -125,13 +129,15 @@ status_clients(struct ctl_status *cs)
 {
 	const struct json_value *list = json_get(cs->cs_doc, "clients");
 	const struct json_value *cl;
-	unsigned napps = 0;
+	uint64_t napps = 0, nstale = 0;
 
 	status_key("Freeze daemon");
 	if (!json_true(json_get(cs->cs_doc, "daemon")))
 		status_bad(cs, "none",
 		    "start hv_vss_daemon: without it every "
 		    "backup is refused");
+	else if (list == NULL)
+		printf("there\n");
 	for (cl = json_first(list); cl != NULL; cl = json_next(list, cl))
 		if (json_is(json_get(cl, "kind"), "daemon"))
 			printf("pid %llu\n",
@@ -139,9 +145,20 @@ status_clients(struct ctl_status *cs)
 				json_get(cl, "pid")));
 		else
 			napps++;
+	/* The kernel's module does not say who they are. */
+	if (list == NULL) {
+		napps = json_whole(json_get(cs->cs_doc, "applications"));
+		nstale = json_whole(json_get(cs->cs_doc, "stale"));
+	}
 	status_key("Applications");
-	printf("%u%s\n", napps,
+	printf("%llu%s\n", (unsigned long long)napps,
 	    napps == 0 ? "; backups are file-system consistent" : "");
+	if (nstale != 0) {
+		printf("  %llu of them ", (unsigned long long)nstale);
+		status_bad(cs, "silent twice, not waited for",
+		    "backups are file-system consistent only; see that they "
+		    "run");
+	}
 	for (cl = json_first(list); cl != NULL; cl = json_next(list, cl))
 		if (!json_is(json_get(cl, "kind"), "daemon"))
 			status_client(cs, cl);
@@ -154,7 +171,14 @@ status_last(struct ctl_status *cs)
 	const struct json_value *list = json_get(cs->cs_doc, "checkpoints");
 	const struct json_value *at, *host = NULL, *test = NULL;
 	static struct ckpt ck;
+	char why[256];
 
+	if (list == NULL) {
+		json_copy(json_get(cs->cs_doc, "failure"), why, sizeof(why));
+		status_key("Last failure");
+		printf("%s\n", why[0] == '\0' ? "none" : why);
+		return;
+	}
 	for (at = json_first(list); at != NULL; at = json_next(list, at))
 		if (json_true(json_get(at, "test")))
 			test = at;

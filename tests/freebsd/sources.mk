@@ -45,3 +45,13 @@ fbsd_kernel.o: $(TOP)/tests/freebsd/fbsd_kernel.c
 	$(FBSD_CC) -c -o $@ $(TOP)/tests/freebsd/fbsd_kernel.c
 $(FBSD_FREEZER): $(FBSD_FREEZER_OBJS)
 	$(CC) $(LDFLAGS_ALL) -o $@ $(FBSD_FREEZER_OBJS)
+
+# What hv_vssctl says of the module.
+UNIT_TESTS+= t_status_freebsd.t
+fbsd_status.o: $(TOP)/common/status_freebsd.c $(FBSD_HEADERS)
+	$(FBSD_CC) -c -o $@ $(TOP)/common/status_freebsd.c
+t_status_freebsd.o: $(TOP)/tests/unit/t_status_freebsd.c
+	$(FBSD_CC) -c -o $@ $(TOP)/tests/unit/t_status_freebsd.c
+t_status_freebsd.t: t_status_freebsd.o fbsd_status.o $(UNIT_ARCHIVES)
+	$(CC) $(LDFLAGS_ALL) -o $@ t_status_freebsd.o fbsd_status.o \
+	    $(UNIT_ARCHIVES) $(UNIT_LIBS) -lcmocka
