@@ -83,8 +83,10 @@ done
 # Those of the port's user are kept: what is installed is a sample.
 if [ "$(uname -s)" = FreeBSD ]; then
 	from=$top/packaging/freebsd
-	fill "$from/hv_vss_daemon.rc" "$sysconfdir/rc.d" hv_vss_daemon
-	chmod 555 "$root$sysconfdir/rc.d/hv_vss_daemon"
+	for name in hv_vss_daemon hv_vss_hooks hv_vss_adapters; do
+		fill "$from/$name.rc" "$sysconfdir/rc.d" $name
+		chmod 555 "$root$sysconfdir/rc.d/$name"
+	done
 	fill "$from/hv_vss.devd" "$sysconfdir/devd" hv_vss.conf.sample
 	fill "$top/examples/hv_vss.conf" "$sysconfdir" hv_vss.conf.sample
 	for f in devd/hv_vss.conf hv_vss.conf; do
