@@ -111,7 +111,11 @@ accept_request(struct vss_engine *e, uint32_t len, uint64_t xactid,
 {
 	struct vss_request *rq = e->e_rx;
 	struct vss_engine_reply *ey = &rq->rq_reply;
-	struct vss_trace_event te = { 0 };
+	struct vss_trace_event te = { .te_ns = e->e_now_ns,
+		.te_kind = VSS_TRACE_REQUEST,
+		.te_arg = negotiate ? VSS_TRACE_NEGOTIATE : wr->wr_op,
+		.te_id = xactid,
+		.te_value = len };
 
 	e->e_rx = NULL;
 	e->e_nrequests++;
@@ -126,11 +130,6 @@ accept_request(struct vss_engine *e, uint32_t len, uint64_t xactid,
 	rq->rq_lost = e->e_lost;
 	rq->rq_deadline_ns = e->e_now_ns + request_limit(e, wr->wr_op);
 	vss_request_move(&e->e_requests, rq, VSS_REQUEST_RUNNING);
-	te.te_ns = e->e_now_ns;
-	te.te_kind = VSS_TRACE_REQUEST;
-	te.te_arg = negotiate ? VSS_TRACE_NEGOTIATE : wr->wr_op;
-	te.te_id = xactid;
-	te.te_value = len;
 	vss_trace_put(e->e_trace, &te);
 	return (rq);
 }

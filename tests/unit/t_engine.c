@@ -714,8 +714,9 @@ names_are_known_and_others_unknown(void **state)
 static void
 what_is_called_off_is_undone_and_the_host_is_served_next(void **state)
 {
+	struct vss_trace_event te;
 	struct vss_engine_status es;
-	uint64_t xid;
+	uint64_t n, xid;
 
 	(void)state;
 	fs = open_fs();
@@ -729,10 +730,15 @@ what_is_called_off_is_undone_and_the_host_is_served_next(void **state)
 	answer(app, FREEZE, 0);
 	answer(fs, FREEZE, 0);
 	assert_false(vss_engine_quiet(&eng));
+	while (vss_trace_get(&trace, &te))
+		;
 	now += MS;
 	vss_engine_cancel(&eng, VSS_ENGINE_CAUSE_CANCELLED, now);
 	assert_silence();
 	assert_state("UNDO_FS_THAWING");
+	for (n = 0; vss_trace_get(&trace, &te); n++)
+		assert_int_equal(te.te_ns, now);
+	assert_true(n > 0);
 	vss_engine_status(&eng, &es);
 	assert_true(es.es_channel && es.es_agreed.ia_message.iv_major == 5);
 	assert_true(es.es_lost);
