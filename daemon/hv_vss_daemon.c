@@ -527,7 +527,7 @@ main(int argc, char *argv[])
 	enum dm_mode mode = DM_SERVE;
 	struct plan_policy pp = { 0 };
 	struct dm *dm = &dm0;
-	int status;
+	int status = 1;
 
 	dm_history_init(&dm->dm_history);
 	if (report_own_files() != 0)

@@ -117,7 +117,7 @@ glob_of(struct making *mk, const char *point)
 		return (glob);
 	for (char *p = mk->mk_texts->tx_text; *p != '\0'; p++)
 		if (strchr("*?[]\\#\"", *p) != NULL ||
-		    (*p == ' ' && (p[1] == '\0' || p[1] == '#')))
+		    (*p == ' ' && p[1] == '\0'))
 			*p = '?';
 	/* The process is another one the next time. */
 	(void)sscanf(glob, "/proc/%*u/root%n", &pid);

@@ -16,7 +16,6 @@
 
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include <dirent.h>
@@ -84,23 +83,10 @@ static struct {
 	bool fz_held;	       /* all was frozen when that came */
 	bool fz_restless;      /* mounts change without end */
 	bool fz_granted;       /* the last answer was success */
+	bool fz_reasoned;      /* a reason waits for its refusal */
 	bool fz_ending;
 	unsigned int fz_rest;
 } fz;
-
-/* Whether everything that the transaction is to freeze is frozen by us. */
-static bool
-all_frozen(void)
-{
-	const struct dm_txn *tx = &dm0.dm_txn;
-	uint32_t i;
-
-	for (i = 0; i < tx->tx_nfs; i++)
-		if ((tx->tx_fs[i].df_flags & FRZ_F_SYNC_ONLY) == 0 &&
-		    !fr.fr_frozen[i % NFAKES])
-			return (false);
-	return (true);
-}
 
 /* The processes of the daemon. */
 static int
@@ -214,6 +200,12 @@ answered(const struct hv_vss_opt_msg *msg)
 
 	FUZZ_CHECK(msg->msgid > 0 && msg->msgid <= fz.fz_taken);
 	fz.fz_granted = msg->status == VSS_SUCCESS;
+	/* A refusal says why. */
+	FUZZ_CHECK(fz.fz_granted || fz.fz_plain || fz.fz_reasoned ||
+	    fz.fz_over[msg->msgid]);
+	fz.fz_reasoned = false;
+	FUZZ_CHECK(!fz.fz_granted || !mc.mc_vetoed ||
+	    (msg->opt != HV_VSS_PREPARE && msg->opt != HV_VSS_FREEZE));
 	FUZZ_CHECK(fz.fz_queue[msg->msgid - 1].opt == msg->opt);
 	/* What was granted may be taken back once, before THAW. */
 	again = msg->opt == HV_VSS_FREEZE && msg->status != VSS_SUCCESS &&
@@ -276,6 +268,7 @@ fuzz_ioctl(int fd, unsigned long request, void *arg)
 	} else if (request == IOCHVVSSREASON) {
 		FUZZ_CHECK(memchr(why->hr_text, '\0', sizeof(why->hr_text)));
 		FUZZ_CHECK(why->hr_text[0] != '\0');
+		fz.fz_reasoned = true;
 	} else if (request == IOCHVVSSTIMELEFT) {
 		memset(tl, 0, sizeof(*tl));
 		tl->ht_left_ms = how == 255 ? UINT64_MAX : how * 100;
@@ -367,21 +360,6 @@ worker_progress(struct helper *fh)
 		fh->fh_due = 0;
 		say(fh, FRZ_DONE, FRZ_THAW, 0, FRZ_FS_MAX);
 	}
-}
-
-static void
-worker_opens(struct helper *fh, const struct frz_msg *fm, uint8_t how)
-{
-	struct frz_slot *fs = &dm0.dm_page->pg_slots[fm->fm_index];
-	int error = how >= 250 ? EOWNERDEAD : how >= 240 ? ESTALE : 0;
-
-	FUZZ_CHECK(fm->fm_index < NFAKES);
-	if (error == 0) {
-		fs->fs_level = fm->fm_level;
-		fs->fs_flags = fm->fm_flags;
-		(void)frz_slot_move(fs, FRZ_PLANNED, FRZ_OPENED);
-	}
-	say(fh, FRZ_DONE, FRZ_OPEN, error, fm->fm_index);
 }
 
 static void
@@ -487,6 +465,7 @@ helper_step(enum dm_role role, uint8_t how)
 	if (error == 0) {
 		frz_fds_close(&ff);
 		fh->fh_gen = fm.fm_gen;
+		check_count(&fm);
 		if (role == DM_WORKER)
 			worker_obeys(fh, &fm, how);
 		else
@@ -545,14 +524,6 @@ helper_lies(enum dm_role role)
 	(void)frz_send(fh->fh_sock, &fm, NULL);
 }
 
-static void
-signal_comes(uint32_t number)
-{
-	struct signalfd_siginfo si = { .ssi_signo = number };
-
-	FUZZ_CHECK(write(fz.fz_signal, &si, sizeof(si)) == sizeof(si));
-}
-
 /* What seldom happens. */
 static void
 accident(uint8_t how)
@@ -583,7 +554,7 @@ accident(uint8_t how)
 		mounts_change(fuzz_u8(&fr.fr_in));
 		break;
 	case 7:
-		signal_comes(how >= 250 ? SIGTERM : SIGHUP);
+		signal_comes(fz.fz_signal, how >= 250 ? SIGTERM : SIGHUP);
 		break;
 	case 8:
 		pass_time(fuzz_u16(&fr.fr_in) * 2000000ULL);
@@ -648,21 +619,36 @@ come_to_rest(void)
 	}
 }
 
-static int
-fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout)
+static bool
+at_rest(void)
 {
-	nfds_t i;
-	int ready;
+	return (dm_txn_idle(&dm0) && dm0.dm_fd != -1 &&
+	    dm_helpers_ready(&dm0) && dm0.dm_txn.tx_later.dq_opt == 0 &&
+	    fz.fz_taken == fz.fz_queued);
+}
 
-	if (n == 1)
-		return (poll(pfd, n, 0));
-	if (fr.fr_in.fi_left != 0)
+static void
+something_happens(void)
+{
+	int i;
+
+	if (fr.fr_in.fi_left != 0) {
 		act();
-	else
-		/* They are quick beside the daemon's limits. */
-		for (i = 0, fz.fz_rest++; i < 4; i++)
-			come_to_rest();
-	ready = poll(pfd, n, 0);
+		return;
+	}
+	/* They are quick beside the daemon's limits. */
+	FUZZ_CHECK(fz.fz_rest++ < REST);
+	for (i = 0; i < 4; i++)
+		come_to_rest();
+}
+
+/* The daemon's own descriptors, and the device. */
+static int
+look(struct pollfd *pfd, nfds_t n)
+{
+	int ready = poll(pfd, n, 0);
+	nfds_t i;
+
 	for (i = 0; i < n; i++) {
 		if (pfd[i].fd == -1 || pfd[i].fd != dm0.dm_fd)
 			continue;
@@ -674,17 +660,28 @@ fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout)
 			pfd[i].revents = POLLIN;
 		ready += pfd[i].revents != 0;
 	}
-	if (ready == 0 && timeout > 0)
-		pass_time((uint64_t)timeout * 1000000ULL);
 	return (ready);
 }
 
-static bool
-at_rest(void)
+static int
+fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout)
 {
-	return (dm_txn_idle(&dm0) && dm0.dm_fd != -1 &&
-	    dm_helpers_ready(&dm0) && dm0.dm_txn.tx_later.dq_opt == 0 &&
-	    fz.fz_taken == fz.fz_queued);
+	enum dm_role role;
+	int ready;
+
+	if (n == 1)
+		return (poll(pfd, n, 0));
+	check_wait(dm0.dm_txn.tx_deadline_ns, timeout);
+	for (role = 0; role < DM_NROLES; role++)
+		check_wait(dm0.dm_helper[role].dh_deadline_ns, timeout);
+	/* Who waits for ever, and is not at rest, has forgotten something. */
+	do {
+		something_happens();
+		ready = look(pfd, n);
+	} while (ready == 0 && timeout < 0 && !(fz.fz_ending && at_rest()));
+	if (ready == 0 && timeout > 0)
+		pass_time((uint64_t)timeout * 1000000ULL);
+	return (ready);
 }
 
 /* Nobody does anything wrong any more: a backup works. */
@@ -718,7 +715,7 @@ serve(void)
 	while (dm->dm_quit ?
 		!dm_txn_idle(dm) && frz_now_ns() < dm->dm_reopen_ns :
 		!fz.fz_ending || !at_rest()) {
-		FUZZ_CHECK(steps++ < STEPS_MAX && fz.fz_rest < REST);
+		FUZZ_CHECK(steps++ < STEPS_MAX);
 		dm_step(dm);
 	}
 	/* What it has not answered when it ends the driver takes for a refusal.

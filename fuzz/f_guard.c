@@ -30,6 +30,7 @@ static int fuzz_accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags);
 
 #define POLLS_MAX 20000
 #define IDLE	  20
+#define NTOLD	  5
 #define LISTENER  1000 /* what stands for the listening socket */
 
 /* What a thread of the worker is at. */
@@ -37,6 +38,9 @@ enum at { AT_REST, AT_CALL, AT_BACK, AT_THAW };
 
 static struct {
 	bool fz_listen;
+	bool fz_root; /* the daemon that connected is one */
+	bool fz_junk; /* what the worker sent may be an order after all */
+	bool fz_odd;  /* and what the daemon sent, an end even */
 	jmp_buf fz_end;
 	int fz_daemon; /* daemon's end of the control socket, or -1 */
 	int fz_ctl;    /* the guard's, for accept */
@@ -54,6 +58,7 @@ static struct {
 	bool fz_released;
 	uint32_t fz_releasing; /* RELEASEs that are not answered */
 	unsigned int fz_idle;
+	struct pollfd fz_told[NTOLD];
 	uint32_t fz_sent[FRZ_NOPS];
 	uint32_t fz_done[FRZ_NOPS];
 } fz;
@@ -156,6 +161,7 @@ fuzz_getsockopt(int fd, int level, int option, void *value, socklen_t *len)
 	    *len == sizeof(*peer));
 	memset(peer, 0, sizeof(*peer));
 	peer->uid = fuzz_u8(&fr.fr_in) >= 240 ? 1000 : 0;
+	fz.fz_root = peer->uid == 0;
 	return (0);
 }
 
@@ -181,6 +187,8 @@ take_answers(void)
 		frz_fds_close(&ff);
 		FUZZ_CHECK(fm.fm_op == FRZ_DONE || fm.fm_op == FRZ_EXPIRED ||
 		    fm.fm_op == FRZ_READY);
+		/* Nobody else is greeted or obeyed. */
+		FUZZ_CHECK(fz.fz_root);
 		if (fm.fm_op != FRZ_DONE)
 			continue;
 		FUZZ_CHECK(fm.fm_of < FRZ_NOPS);
@@ -190,8 +198,10 @@ take_answers(void)
 		if (fm.fm_of == FRZ_RELEASE && fm.fm_errno == 0) {
 			fz.fz_released = true;
 			fz.fz_armed = 0;
-			for (i = 0; i < NFAKES; i++)
+			for (i = 0; i < NFAKES; i++) {
 				FUZZ_CHECK(!fr.fr_frozen[i]);
+				FUZZ_CHECK(fz.fz_junk || gd0.gd_fd[i] == -1);
+			}
 		}
 	}
 }
@@ -379,10 +389,12 @@ act(void)
 			send_junk(fz.fz_daemon);
 			/* It may have been an order after all. */
 			memset(fz.fz_sent, 0x7f, sizeof(fz.fz_sent));
+			fz.fz_odd = true;
 			fz.fz_armed = 0;
 		} else if (fz.fz_peer != -1) {
 			send_junk(fz.fz_peer);
 			fz.fz_released = false;
+			fz.fz_junk = true;
 		}
 		break;
 	case 4:
@@ -455,8 +467,11 @@ next_daemon(void)
 {
 	int sv[2];
 
-	close_it(&fz.fz_daemon);
+	take_answers();
+	/* It leaves nobody, but whom it does not know. */
+	FUZZ_CHECK(fz.fz_daemon == -1 || !fz.fz_root || fz.fz_odd);
 	close_it(&fz.fz_peer);
+	close_it(&fz.fz_daemon);
 	check_thawed();
 	if (fr.fr_in.fi_left == 0)
 		longjmp(fz.fz_end, 1);
@@ -477,23 +492,33 @@ next_daemon(void)
 static int
 fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout)
 {
+	uint64_t until = fr.fr_now_ns + (uint64_t)timeout * 1000000ULL;
 	int ready;
 
 	/* It only looks. */
 	if (n == 1 && timeout == 0)
 		return (poll(pfd, n, 0));
-	FUZZ_CHECK(fr.fr_polls++ < POLLS_MAX);
 	if (pfd[0].fd == LISTENER)
 		return (next_daemon());
-	if (n != 1 && fr.fr_in.fi_left != 0)
-		act();
-	else
-		come_to_an_end();
-	ready = poll(pfd, n, 0);
-	if (ready == 0 && timeout > 0)
-		pass_time((uint64_t)timeout * 1000000ULL);
-	else if (ready == 0 && fr.fr_in.fi_left == 0)
-		pass_time(1000000000ULL);
+	if (n == NTOLD)
+		check_loop(fz.fz_told, pfd, n, timeout);
+	do {
+		/* It neither waits for ever nor comes back for nothing. */
+		FUZZ_CHECK(fr.fr_polls++ < POLLS_MAX);
+		if (n != 1 && fr.fr_in.fi_left != 0)
+			act();
+		else
+			come_to_an_end();
+		ready = poll(pfd, n, 0);
+		if (ready != 0)
+			break;
+		if (timeout >= 0 && fr.fr_now_ns < until)
+			pass_time(until - fr.fr_now_ns);
+		else if (timeout < 0 && fr.fr_in.fi_left == 0)
+			pass_time(1000000000ULL);
+	} while (timeout < 0);
+	if (n == NTOLD)
+		memcpy(fz.fz_told, pfd, sizeof(fz.fz_told));
 	return (ready);
 }
 
@@ -511,7 +536,9 @@ serve(void)
 	FUZZ_CHECK(
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) == 0);
 	fz.fz_daemon = sv[0];
+	fz.fz_root = true;
 	frz_guard(sv[1]);
+	FUZZ_CHECK(fz.fz_daemon == -1 || fz.fz_odd);
 	check_thawed();
 	close_it(&sv[1]);
 	for (uint32_t i = 0; i < FRZ_FS_MAX; i++)

@@ -17,6 +17,7 @@ static int fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout);
 #include "frz_worker.c"
 
 #define POLLS_MAX 20000
+#define NTOLD	  3
 #define IDLE	  50 /* rounds without a job: it is at rest */
 
 static struct {
@@ -29,6 +30,7 @@ static struct {
 	uint32_t fz_count; /* OPENs that went well, as the daemon knows */
 	uint64_t fz_gen;
 	unsigned int fz_idle;
+	struct pollfd fz_told[NTOLD];
 	bool fz_lost; /* an order may have been lost: the socket was full */
 } fz;
 
@@ -54,8 +56,12 @@ int
 frz_fs_freeze(int fd)
 {
 	uint8_t how = fuzz_u8(&fr.fr_in);
+	uint32_t i;
 	int error;
 
+	for (i = 0; i < wk0.wk_count; i++)
+		FUZZ_CHECK(wk0.wk_fd[i] != fd ||
+		    (fz.fz_page->pg_slots[i].fs_flags & FRZ_F_SYNC_ONLY) == 0);
 	if (how % 2 != 0) {
 		act();
 		if (!wk0.wk_orphan)
@@ -80,6 +86,20 @@ frz_fs_thaw(int fd)
 	return (fake_thaw(fd));
 }
 
+/* What the worker says is frozen is, until somebody begins to thaw. */
+static void
+check_frozen(void)
+{
+	struct frz_slot *fs = fz.fz_page->pg_slots;
+	uint32_t i;
+
+	if (atomic_load(&fz.fz_page->pg_stop) != 0)
+		return;
+	for (i = 0; i < wk0.wk_count; i++, fs++)
+		FUZZ_CHECK((fs->fs_flags & FRZ_F_SYNC_ONLY) != 0 ||
+		    atomic_load(&fs->fs_state) == FRZ_FROZEN);
+}
+
 static void
 take_answers(void)
 {
@@ -97,7 +117,12 @@ take_answers(void)
 			fz.fz_count++;
 		if (fm.fm_of == FRZ_RELEASE && fm.fm_errno == 0)
 			fz.fz_count = 0;
+		if (fm.fm_of == FRZ_FREEZE && fm.fm_errno == 0)
+			check_frozen();
 	}
+	/* What it has is what it said that it has. */
+	FUZZ_CHECK(
+	    fz.fz_lost || fz.fz_daemon == -1 || fz.fz_count == wk0.wk_count);
 }
 
 static void
@@ -310,16 +335,24 @@ static int
 fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout)
 {
 #undef poll
-	(void)timeout;
+	int ready;
+
 	if (n == 1)
 		return (poll(pfd, n, 0));
-	FUZZ_CHECK(fr.fr_polls++ < POLLS_MAX);
-	check_flushes();
-	if (fr.fr_in.fi_left != 0)
-		act();
-	else
-		come_to_an_end();
-	return (poll(pfd, n, 0));
+	FUZZ_CHECK(timeout == -1 && n == NTOLD);
+	check_loop(fz.fz_told, pfd, n, timeout);
+	do {
+		/* It neither waits for ever nor comes back for nothing. */
+		FUZZ_CHECK(fr.fr_polls++ < POLLS_MAX);
+		check_flushes();
+		if (fr.fr_in.fi_left != 0)
+			act();
+		else
+			come_to_an_end();
+		ready = poll(pfd, n, 0);
+	} while (ready == 0);
+	memcpy(fz.fz_told, pfd, sizeof(fz.fz_told));
+	return (ready);
 }
 
 int

@@ -13,6 +13,9 @@
 #ifndef _FUZZ_H_
 #define _FUZZ_H_
 
+#include <sys/time.h>
+
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,6 +35,31 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 			abort();                                      \
 		}                                                     \
 	} while (0)
+
+/* Its loops may spin without asking for anything: processor time ends them. */
+#define FUZZ_BOUND_S 20
+
+static inline void
+fuzz_spins(int signo)
+{
+	static const char text[] = "one input has spun for 20 s\n";
+
+	(void)signo;
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	abort();
+}
+
+/* For one input, from now on. */
+static inline void
+fuzz_bound(void)
+{
+	static const struct itimerval bound = {
+		.it_value.tv_sec = FUZZ_BOUND_S
+	};
+
+	(void)signal(SIGPROF, fuzz_spins);
+	(void)setitimer(ITIMER_PROF, &bound, NULL);
+}
 
 /* The input as it is used up; after its end everything is 0. */
 struct fuzz_in {

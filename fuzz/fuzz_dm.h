@@ -11,6 +11,8 @@
 #ifndef _FUZZ_DM_H_
 #define _FUZZ_DM_H_
 
+#include <sys/signalfd.h>
+
 #include <stdarg.h>
 
 #include "dm.h"
@@ -19,11 +21,14 @@
 
 #define FIRST_MOUNT 100
 
+static struct dm dm0;
+
 static struct {
 	bool mc_recorded;     /* the record names something */
 	unsigned int mc_plan; /* version of the mount table */
 	uint32_t mc_nplan;    /* what is in it */
 	bool mc_mounts_changed;
+	bool mc_vetoed; /* what the transaction's plan came to */
 } mc;
 
 /* Worker and guard, as frz_worker.c and frz_guard.c do it, step by step. */
@@ -275,6 +280,9 @@ plan_make(
 	size_t i;
 
 	(void)pp;
+	if (pn == &dm0.dm_txn.tx_plan)
+		mc.mc_vetoed = how == 255 || how == 254 || how == 253 ||
+		    (how == 252 && mc.mc_nplan != 0);
 	memset(pn, 0, sizeof(*pn));
 	if (how == 255) {
 		snprintf(err, errlen, "no mount table");
@@ -291,6 +299,7 @@ plan_make(
 		pl->pl_level = (unsigned int)i / 2;
 		pl->pl_mnt_id = FIRST_MOUNT + i;
 		pl->pl_major = mc.mc_plan;
+		pl->pl_minor = 10 + (uint32_t)i;
 		pl->pl_any_dev = i % 2 != 0;
 		pl->pl_point = points;
 		snprintf(points, FRZ_PATH_MAX, "/%zu", i);
@@ -414,6 +423,87 @@ helper_ends(struct helper *fh)
 	close_it(&fh->fh_pidfd);
 	fh->fh_killed = true;
 	fh->fh_due = 0;
+}
+
+/* An order is as the plan has it, and nothing else is in it. */
+static void
+check_open(const struct frz_msg *fm)
+{
+	uint32_t i = fm->fm_index, flags = i % 2 != 0 ? FRZ_F_ANY_DEV : 0;
+	struct frz_msg want = { .fm_op = FRZ_OPEN, .fm_gen = fm->fm_gen };
+
+	want.fm_index = i;
+	want.fm_mnt_id = FIRST_MOUNT + i;
+	want.fm_major = fm->fm_major;
+	want.fm_minor = 10 + i;
+	want.fm_level = i / 2;
+	want.fm_flags = flags | (i % 4 == 3 ? FRZ_F_SYNC_ONLY : 0);
+	snprintf(want.fm_path, sizeof(want.fm_path), "/%u", i);
+	FUZZ_CHECK(fm->fm_major <= mc.mc_plan);
+	FUZZ_CHECK(memcmp(fm, &want, sizeof(want)) == 0);
+}
+
+/* Those for all say how many that is. */
+static void
+check_count(const struct frz_msg *fm)
+{
+	bool all = fm->fm_op == FRZ_FLUSH || fm->fm_op == FRZ_FREEZE ||
+	    fm->fm_op == FRZ_ARM;
+
+	FUZZ_CHECK(dm_txn_idle(&dm0) || fm->fm_gen != dm0.dm_txn.tx_gen ||
+	    fm->fm_count == (all ? dm0.dm_txn.tx_nfs : 0) ||
+	    fm->fm_op == FRZ_ATTACH);
+}
+
+static void
+worker_opens(struct helper *fh, const struct frz_msg *fm, uint8_t how)
+{
+	struct frz_slot *fs = &dm0.dm_page->pg_slots[fm->fm_index];
+	int error = how >= 250 ? EOWNERDEAD : how >= 240 ? ESTALE : 0;
+
+	FUZZ_CHECK(fm->fm_index < NFAKES);
+	check_open(fm);
+	if (error == 0) {
+		fs->fs_level = fm->fm_level;
+		fs->fs_flags = fm->fm_flags;
+		(void)frz_slot_move(fs, FRZ_PLANNED, FRZ_OPENED);
+	}
+	say(fh, FRZ_DONE, FRZ_OPEN, error, fm->fm_index);
+}
+
+/* It does not sleep past a limit. */
+static void
+check_wait(uint64_t deadline_ns, int timeout)
+{
+	uint64_t most_ms = 0;
+
+	if (deadline_ns == DM_NEVER)
+		return;
+	if (deadline_ns > fr.fr_now_ns)
+		most_ms = (deadline_ns - fr.fr_now_ns) / 1000000ULL + 1;
+	FUZZ_CHECK(timeout >= 0 && (uint64_t)timeout <= most_ms);
+}
+
+/* Whether everything that the transaction is to freeze is frozen by us. */
+static bool
+all_frozen(void)
+{
+	const struct dm_txn *tx = &dm0.dm_txn;
+	uint32_t i;
+
+	for (i = 0; i < tx->tx_nfs; i++)
+		if ((tx->tx_fs[i].df_flags & FRZ_F_SYNC_ONLY) == 0 &&
+		    !fr.fr_frozen[i % NFAKES])
+			return (false);
+	return (true);
+}
+
+static void
+signal_comes(int fd, uint32_t number)
+{
+	struct signalfd_siginfo si = { .ssi_signo = number };
+
+	FUZZ_CHECK(write(fd, &si, sizeof(si)) == sizeof(si));
 }
 
 #endif /* _FUZZ_DM_H_ */

@@ -32,9 +32,10 @@
 #include "frz_rcu.h"
 #include "fuzz.h"
 
-#define NFAKES	  8
-#define NOT_A_FS  (-1)
-#define THAW_FAIL 20 /* so often may a thaw fail in one input */
+#define NFAKES	   8
+#define NOT_A_FS   (-1)
+#define THAW_FAIL  20 /* so often may a thaw fail in one input */
+#define SLEEPS_MAX 10000
 
 static struct {
 	struct fuzz_in fr_in;
@@ -49,6 +50,8 @@ static struct {
 	struct frz_job fr_jobs[FRZ_JOBS_MAX];
 	unsigned int fr_njobs;
 	unsigned int fr_polls;
+	unsigned int fr_sleeps;
+	unsigned int fr_hasty; /* polls in a row that did not wait */
 	bool fr_in_job;
 } fr;
 
@@ -68,7 +71,8 @@ static void __attribute__((unused)) fake_start(const uint8_t *data, size_t size)
 	fr.fr_now_ns = 1000000000ULL;
 	fr.fr_timer = -1;
 	fr.fr_timer_ns = 0;
-	fr.fr_njobs = fr.fr_polls = 0;
+	fr.fr_njobs = fr.fr_polls = fr.fr_sleeps = fr.fr_hasty = 0;
+	fuzz_bound();
 	fr.fr_in_job = false;
 	fr.fr_in.fi_next = data;
 	fr.fr_in.fi_left = size;
@@ -206,7 +210,7 @@ static int __attribute__((unused)) fuzz_timerfd_settime(
 static int __attribute__((unused))
 fuzz_nanosleep(const struct timespec *ts, struct timespec *left)
 {
-	FUZZ_CHECK(left == NULL);
+	FUZZ_CHECK(left == NULL && fr.fr_sleeps++ < SLEEPS_MAX);
 	pass_time((uint64_t)ts->tv_nsec);
 	return (0);
 }
@@ -255,6 +259,25 @@ static void __attribute__((unused)) run_job(struct frz_pool *fp, unsigned int i)
 	job.fj_fn(job.fj_ctx, job.fj_index);
 	fr.fr_in_job = false;
 	(void)!write(fp->fp_done, &one, sizeof(one));
+}
+
+/*
+ * The loop waits again.  What it was told last time it has taken, or it would
+ * be told for ever; and it does not ask without time to wait again and again.
+ */
+static void __attribute__((unused)) check_loop(
+    const struct pollfd *told, const struct pollfd *pfd, nfds_t n, int timeout)
+{
+	struct pollfd again;
+	nfds_t i;
+
+	for (i = 0; i < n; i++) {
+		again = pfd[i];
+		if (told[i].fd == pfd[i].fd && told[i].revents != 0)
+			FUZZ_CHECK((poll)(&again, 1, 0) == 0);
+	}
+	fr.fr_hasty = timeout == 0 ? fr.fr_hasty + 1 : 0;
+	FUZZ_CHECK(fr.fr_hasty < 3);
 }
 
 /* Sends what is no message: another length, odd descriptors, any bytes. */

@@ -24,6 +24,7 @@ class Mutant:
     may_not_compile: bool = False
     reason: str = ""  # why no test can tell it from the original
     swept: bool = False
+    moment: bool = False  # it is a matter of a nanosecond
     tests: list = dataclasses.field(default_factory=list)
 
 
@@ -173,6 +174,18 @@ STATEMENT = re.compile(
     r"^(\t+)(?![ \t#}])((?:[^;{}\n]|\n\t+ {4})*);(?:\t* /\*.*)?$", re.M)
 
 
+BOUND = re.compile(r" [<>]=? ")
+TIME_BEFORE = re.compile(r"_ns(?:\(\))?$")
+TIME_BEHIND = re.compile(r"[\w>.-]*_ns\b")
+
+
+def is_moment(text, start, end, new):
+    """A nanosecond more or less, which a clock of its own does not show."""
+    return bool(BOUND.fullmatch(text[start:end]) and BOUND.fullmatch(new) and
+                (TIME_BEFORE.search(text[max(0, start - 80):start]) or
+                 TIME_BEHIND.match(text[end:end + 80])))
+
+
 def blanked(text):
     """The text with comments and strings blanked, of the same length."""
     def blank(m):
@@ -204,7 +217,7 @@ def sweep(path, text):
         if new == ";":
             what = "without " + " ".join(text[start:end].split())
         return Mutant("%s:%d: %s" % (path, line, what), path, mutated,
-                      swept=True)
+                      swept=True, moment=is_moment(text, start, end, new))
 
     for begin, end in bodies(plain):
         for pattern, new in SWAPS:

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "dm.h"
+#include "scratch.h"
 
 static struct dm dm;
 static struct dm_record rec;
@@ -206,6 +207,67 @@ a_process_is_known_by_number_and_start(void **state)
 	assert_int_equal(dm_record_helper(&rec, DM_WORKER), -1);
 }
 
+/* Lock and record in a directory of their own. */
+static void
+a_directory_has_one_lock_and_one_record(void **state)
+{
+	static struct dm other;
+	char dir[SCRATCH_LEN], run[SCRATCH_LEN + 8], path[SCRATCH_LEN + 16];
+
+	(void)state;
+	assert_int_equal(scratch_make(dir, "t_dm_record"), 0);
+	(void)snprintf(run, sizeof(run), "%s/run", dir);
+	dm.dm_conf.cf_run_dir = other.dm_conf.cf_run_dir = run;
+	assert_int_equal(dm_record_lock(&dm), 0);
+	assert_int_equal(dm_record_lock(&other), EWOULDBLOCK);
+	(void)close(dm.dm_record);
+	assert_int_equal(dm_record_open(&dm), 0);
+	assert_true(dm.dm_record != -1);
+	(void)snprintf(path, sizeof(path), "%s/lock", run);
+	assert_int_equal(access(path, F_OK), 0);
+	(void)snprintf(path, sizeof(path), "%s/frozen", run);
+	assert_int_equal(access(path, F_OK), 0);
+	(void)close(other.dm_lock);
+	(void)close(dm.dm_lock);
+	/* Its end lets the next one have it. */
+	assert_int_equal(dm_record_lock(&other), 0);
+	(void)close(other.dm_lock);
+	scratch_remove(dir);
+}
+
+/* The last line on standard error. */
+static const char *
+said(int from)
+{
+	static char text[1024];
+	ssize_t n = read(from, text, sizeof(text) - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+	return (text);
+}
+
+static void
+what_cannot_be_made_is_named_with_the_remedy(void **state)
+{
+	int fds[2], old = dup(STDERR_FILENO);
+
+	(void)state;
+	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+	(void)dup2(fds[1], STDERR_FILENO);
+	dm.dm_conf.cf_run_dir = "/nowhere/run";
+	assert_int_equal(dm_record_lock(&dm), ENOENT);
+	assert_non_null(strstr(said(fds[0]), "/nowhere/run: No such file"));
+	dm.dm_conf.cf_run_dir = "/dev/null";
+	assert_int_equal(dm_record_lock(&dm), ENOTDIR);
+	assert_non_null(strstr(said(fds[0]), "/dev/null/lock: Not a dir"));
+	assert_int_equal(dm_record_open(&dm), ENOTDIR);
+	dm.dm_record = -1;
+	(void)dup2(old, STDERR_FILENO);
+	(void)close(old);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -221,6 +283,8 @@ main(void)
 		CASE(lines_beyond_what_can_be_frozen_are_left_out),
 		CASE(damaged_lines_are_left_out),
 		CASE(a_process_is_known_by_number_and_start),
+		CASE(a_directory_has_one_lock_and_one_record),
+		CASE(what_cannot_be_made_is_named_with_the_remedy),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

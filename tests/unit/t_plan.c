@@ -216,6 +216,36 @@ try_remedies(const char *name, const struct plan_line *pl)
 	return (tried);
 }
 
+/* What is to be opened is named as the mount table of this process does it. */
+static void
+check_names(const struct machine *ma, const struct plan *pn)
+{
+	unsigned int id, major, minor, found = 0, ours = 0;
+	const struct plan_line *pl = pn->pn_lines;
+	char path[PATH_MAX], line[4096];
+	FILE *f;
+
+	for (size_t i = 0; i < pn->pn_nlines; i++)
+		ours += strncmp(pl[i].pl_point, "/proc/", 6) != 0;
+	(void)snprintf(
+	    path, sizeof(path), "%s/proc/self/mountinfo", ma->ma_root);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (sscanf(line, "%u %*u %u:%u", &id, &major, &minor) != 3)
+			continue;
+		for (size_t i = 0; i < pn->pn_nlines; i++)
+			if (strncmp(pl[i].pl_point, "/proc/", 6) != 0 &&
+			    pl[i].pl_mnt_id == id) {
+				assert_int_equal(pl[i].pl_major, major);
+				assert_int_equal(pl[i].pl_minor, minor);
+				found++;
+			}
+	}
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(found, ours);
+}
+
 static void
 try(const char *name)
 {
@@ -227,6 +257,7 @@ try(const char *name)
 	if (plan_make(&pn, &ma.ma_policy, err, sizeof(err)) != 0)
 		fail_msg("%s: %s", name, err);
 	expect_plan(name, &ma.ma_expect, &pn);
+	check_names(&ma, &pn);
 	assert_int_equal(pn.pn_by_disk, named_kept(&ma.ma_named));
 	plan_free(&pn);
 	unload(&ma);
@@ -538,6 +569,58 @@ a_plan_may_be_empty_if_that_is_allowed(void **state)
 	try("empty-allowed");
 }
 
+/* Two lines that are opened, and one that is not. */
+static void
+make_same(struct plan *pn, struct plan_line pl[3])
+{
+	memset(pn, 0, sizeof(*pn));
+	memset(pl, 0, 3 * sizeof(*pl));
+	for (unsigned int i = 0; i < 3; i++) {
+		pl[i].pl_mnt_id = 20 + i;
+		pl[i].pl_major = 8;
+		pl[i].pl_minor = i;
+		pl[i].pl_point = i == 0 ? "/" : "/srv";
+	}
+	pn->pn_lines = pl;
+	pn->pn_nlines = 3;
+	pn->pn_count[PLAN_FREEZE] = pn->pn_count[PLAN_SYNC] = 1;
+	pn->pn_count[PLAN_LEAVE] = 1;
+}
+
+static void
+plans_that_treat_the_same_alike_are_the_same(void **state)
+{
+	struct plan_line x[3], y[3];
+	struct plan a, b;
+
+	(void)state;
+	make_same(&a, x);
+	make_same(&b, y);
+	assert_true(plan_same(&a, &b));
+	y[2].pl_mnt_id++;
+	y[2].pl_point = "/other";
+	b.pn_count[PLAN_LEAVE]++;
+	assert_true(plan_same(&a, &b));
+	for (unsigned int what = 0; what < 9; what++) {
+		make_same(&b, y);
+		b.pn_count[PLAN_FREEZE] += what == 0;
+		b.pn_count[PLAN_SYNC] += what == 1;
+		b.pn_veto = what == 2 ? "/: vetoed" : NULL;
+		y[1].pl_mnt_id += what == 3;
+		y[1].pl_major += what == 4;
+		y[1].pl_minor += what == 5;
+		y[1].pl_level += what == 6;
+		y[0].pl_point = what == 7 ? "/x" : y[0].pl_point;
+		y[0].pl_level += what == 8;
+		assert_false(plan_same(&a, &b));
+		assert_false(plan_same(&b, &a));
+	}
+	make_same(&b, y);
+	a.pn_veto = "/: vetoed";
+	b.pn_veto = "/srv: vetoed";
+	assert_true(plan_same(&a, &b));
+}
+
 int
 main(void)
 {
@@ -596,6 +679,7 @@ main(void)
 		cmocka_unit_test(a_plan_may_be_empty_if_that_is_allowed),
 		cmocka_unit_test(
 		    every_remedy_that_a_veto_names_allows_the_backup),
+		cmocka_unit_test(plans_that_treat_the_same_alike_are_the_same),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
