@@ -374,6 +374,7 @@ worker_begins_freeze(struct helper *fh, const struct frz_msg *fm)
 		    frz_slot_move(fs, FRZ_OPENED, FRZ_FREEZING))
 			FUZZ_CHECK(mc.mc_recorded);
 	fh->fh_due = FRZ_FREEZE;
+	fh->fh_lease_ns = fm->fm_deadline_ns;
 }
 
 static void
@@ -435,8 +436,10 @@ guard_obeys(struct helper *fh, const struct frz_msg *fm, uint8_t how)
 	}
 	if (fm->fm_op == FRZ_ARM) {
 		FUZZ_CHECK(fm->fm_deadline_ns > fr.fr_now_ns);
-		if (error == 0)
+		if (error == 0) {
 			fh->fh_armed = fm->fm_gen;
+			fh->fh_lease_ns = fm->fm_deadline_ns;
+		}
 	}
 	if (fm->fm_op == FRZ_RELEASE && armed(dm0.dm_page))
 		error = EBUSY;
@@ -461,6 +464,7 @@ helper_step(enum dm_role role, uint8_t how)
 		say(fh, FRZ_READY, 0, how >= 248 ? EPERM : 0, how % 8);
 		return;
 	}
+	lease_ends(fh, dm0.dm_page);
 	error = frz_recv(fh->fh_sock, &fm, &ff);
 	if (error == 0) {
 		frz_fds_close(&ff);
@@ -672,8 +676,10 @@ fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout)
 	if (n == 1)
 		return (poll(pfd, n, 0));
 	check_wait(dm0.dm_txn.tx_deadline_ns, timeout);
-	for (role = 0; role < DM_NROLES; role++)
+	for (role = 0; role < DM_NROLES; role++) {
 		check_wait(dm0.dm_helper[role].dh_deadline_ns, timeout);
+		check_expired(&fz.fz_helper[role]);
+	}
 	/* Who waits for ever, and is not at rest, has forgotten something. */
 	do {
 		something_happens();

@@ -42,6 +42,9 @@ struct helper {
 	uint32_t fh_due; /* order that is being carried out */
 	uint64_t fh_gen;
 	uint64_t fh_armed; /* ARM was granted for this transaction */
+	uint64_t fh_lease_ns;
+	uint64_t fh_expired; /* the transaction whose lease it said has ended */
+	unsigned int fh_since; /* so often has the daemon looked since */
 };
 
 static void
@@ -392,6 +395,34 @@ slot_thaws(struct frz_page *pg, uint32_t i, uint32_t by)
 		return;
 	atomic_store(&fs->fs_by, by);
 	(void)frz_slot_move(fs, FRZ_THAWING, FRZ_THAWED);
+}
+
+/* Who has a lease goes by it alone, and says so. */
+static void
+lease_ends(struct helper *fh, struct frz_page *pg)
+{
+	uint32_t i;
+
+	if (fh->fh_lease_ns == 0 || fr.fr_now_ns < fh->fh_lease_ns)
+		return;
+	fh->fh_lease_ns = 0;
+	if (!armed(pg))
+		return;
+	atomic_store(&pg->pg_stop, 1);
+	for (i = NFAKES; i-- > 0;)
+		slot_thaws(pg, i, FRZ_BY_GUARD);
+	fh->fh_expired = fh->fh_gen;
+	fh->fh_since = 0;
+	say(fh, FRZ_EXPIRED, 0, ETIMEDOUT, FRZ_FS_MAX);
+}
+
+/* Then it is no hold any more. */
+static void
+check_expired(struct helper *fh)
+{
+	if (fh->fh_expired != dm0.dm_txn.tx_gen || fh->fh_since++ == 0)
+		return;
+	FUZZ_CHECK(dm0.dm_txn.tx_phase != DM_HOLDING);
 }
 
 /* Somebody else's thaw, and freeze of what is not frozen. */

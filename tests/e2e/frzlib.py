@@ -111,7 +111,7 @@ class Process:
         return {"op": m[0], "of": m[1], "gen": m[2], "errno": m[5],
                 "index": m[6]}
 
-    def done(self, of, seconds=5):
+    def done(self, of, seconds=20):
         """The DONE of an order, past whatever comes before it."""
         end = time.monotonic() + seconds
         while True:
@@ -119,7 +119,7 @@ class Process:
             if not m or (m["op"] == DONE and m["of"] == of):
                 return m
 
-    def expect(self, of, error=0, seconds=5):
+    def expect(self, of, error=0, seconds=20):
         m = self.done(of, seconds)
         assert m and m["errno"] == error, (of, m)
         return m

@@ -212,11 +212,11 @@ LEASE = 3.2  # the guard's; the worker's ends 2 s before
 STEPS = ["opened", "waiting", "frozen", "thawing"]
 
 
-def reach(f, step):
+def reach(f, step, lease):
     """Brings a transaction to a step; returns who holds it there, if any."""
     holder = frzlib.Holder(HELD) if step == "waiting" else None
     check(f.open() is None, "open")
-    f.arm(LEASE)
+    f.arm(lease)
     if step == "opened":
         return holder
     f.order_freeze()
@@ -246,7 +246,8 @@ def matrix(victims, sig, step):
     mounts = [m for m in PLAIN if step != "thawing" or m[0] != "/mnt/btrfs"]
     w = writers(mounts)
     f = frzlib.Freezer(mounts)
-    holder = reach(f, step)
+    # Who dies is seen at once; only for who stops somebody's lease must end.
+    holder = reach(f, step, LEASE if sig == signal.SIGSTOP else 30)
     strike(f, victims, sig)
     if "guard" in victims and "daemon" not in victims:
         f.worker.send(frzlib.THAW, gen=f.gen)
