@@ -16,16 +16,21 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(
 WORK = TOP + "/build/vm"
 SUITE = "bookworm"
 
-PACKAGES = """
-    systemd-sysv udev kmod dbus python3 procps util-linux mount e2fsprogs
-    xfsprogs btrfs-progs f2fs-tools nilfs-tools dosfstools exfatprogs
-    squashfs-tools dmsetup lvm2 mdadm cryptsetup-bin libfuse3-3 fuse3
-    auditd systemd-container podman crun
+BOTH = """
+    kmod python3 procps util-linux mount iproute2 e2fsprogs xfsprogs
+    btrfs-progs f2fs-tools nilfs-tools dosfstools exfatprogs squashfs-tools
+    dmsetup lvm2 mdadm cryptsetup-bin libfuse3-3 fuse3
 """.split()
+PACKAGES = {
+    "plain": BOTH + "jfsutils reiserfsprogs nfs-kernel-server".split(),
+    "systemd": BOTH + """
+        systemd-sysv udev dbus auditd systemd-container podman crun
+    """.split()}
 MODULES = """
     virtio_pci virtio_blk ext4 cuse fuse xfs btrfs f2fs jfs nilfs2 reiserfs vfat
     nls_cp437 nls_ascii nls_iso8859_1 nls_utf8 exfat overlay squashfs loop zram
-    brd dm_mod dm_snapshot dm_delay dm_flakey dm_crypt raid1 autofs4
+    brd dm_mod dm_snapshot dm_delay dm_flakey dm_crypt dm_thin_pool raid1
+    nfsd nfsv4 autofs4
     binfmt_misc crc32_generic crc32c_generic xts aes_generic ecb cbc
 """.split()
 # Installed, and started by who wants them.
@@ -219,10 +224,10 @@ def make_initramfs(path, files):
     shutil.rmtree(top)
 
 
-def make_root(path, boot):
+def make_root(path, boot, guest):
     tar = path + ".tar"
     run(["mmdebstrap", "--variant=minbase", "--quiet",
-         "--include=" + ",".join(PACKAGES), SUITE, tar])
+         "--include=" + ",".join(PACKAGES[guest]), SUITE, tar])
     tree = path + ".tree"
     os.makedirs(tree)
     run(["tar", "-x", "-C", tree, "-f", tar])
@@ -239,6 +244,14 @@ def make_root(path, boot):
             f.write(text)
     os.chmod(tree + "/etc/vm-init", 0o755)
     os.makedirs(tree + "/hv", exist_ok=True)
+    if guest == "systemd":
+        choose_units(tree)
+    size = int(run(["du", "-sm", tree]).split()[0]) + 300
+    run(["mke2fs", "-q", "-t", "ext4", "-d", tree, path, "%dM" % size])
+    shutil.rmtree(tree)
+
+
+def choose_units(tree):
     system = tree + "/etc/systemd/system/"
     os.makedirs(system + "multi-user.target.wants", exist_ok=True)
     os.symlink("../vm-scenario.service",
@@ -250,9 +263,6 @@ def make_root(path, boot):
         if not os.path.lexists(system + unit):
             os.symlink("/dev/null", system + unit)
     run(["systemctl", "-q", "--root", tree, "disable", *DISABLED])
-    size = int(run(["du", "-sm", tree]).split()[0]) + 300
-    run(["mke2fs", "-q", "-t", "ext4", "-d", tree, path, "%dM" % size])
-    shutil.rmtree(tree)
 
 
 def other_versions(deb, where):
@@ -268,7 +278,7 @@ def other_versions(deb, where):
         shutil.rmtree(tree + "/tree")
 
 
-def make_payload(path, boot, debs):
+def make_payload(path, boot, debs, scenarios):
     """What is tested, and how: /hv of the guest."""
     tree = path + ".tree"
     os.makedirs(tree)
@@ -277,6 +287,10 @@ def make_payload(path, boot, debs):
     run(["cp", "-a", TOP + "/build/tests", tree])
     for name in ("e2e", "vm"):
         run(["cp", "-a", TOP + "/tests/" + name, tree + "/tests"])
+    for scenario in scenarios:
+        shutil.copytree(scenario, "%s/tests/vm/scenarios/%s" % (
+            tree, os.path.basename(os.path.normpath(scenario))),
+            dirs_exist_ok=True)
     os.makedirs(tree + "/debs")
     for deb in debs:
         shutil.copy(deb, tree + "/debs")
@@ -288,8 +302,8 @@ def make_payload(path, boot, debs):
     shutil.rmtree(tree)
 
 
-def make_all(debs, log):
-    """Everything that a boot needs, as a dict of paths."""
+def make_all(debs, guests, scenarios, log):
+    """Everything that a boot of these guests needs, as a dict of paths."""
     for tool in ("qemu-system-x86_64", "mmdebstrap", "mke2fs", "depmod"):
         if not shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin"):
             raise Missing("no " + tool)
@@ -298,13 +312,15 @@ def make_all(debs, log):
     boot = made("boot", key_of(MODULES, FIRST, INIT, source_of(
         make_boot, make_initramfs, modules_of), version_of(package)),
                 make_boot)
-    root = made("root", key_of(PACKAGES, DISABLED, SUITE, UNIT, PLAIN, FSTAB,
-                               MODULES, source_of(make_root), version_of(package)),
-                lambda path: make_root(path, boot))
+    roots = {guest: made("root-" + guest, key_of(
+        PACKAGES[guest], DISABLED, SUITE, UNIT, PLAIN, FSTAB, MODULES,
+        source_of(make_root, choose_units), version_of(package)),
+        lambda path, guest=guest: make_root(path, boot, guest))
+        for guest in guests}
     payload = WORK + "/payload"
     for old in (payload, payload + ".tree"):
         if os.path.exists(old):
             remove(old)
-    make_payload(payload, boot, debs)
+    make_payload(payload, boot, debs, scenarios)
     return {"kernel": boot + "/kernel", "initrd": boot + "/initramfs.img",
-            "root": root, "payload": payload}
+            "payload": payload, **roots}

@@ -42,6 +42,19 @@ def expect(pattern):
         f.write(pattern + "\n")
 
 
+def for_the_matrix(*mounts):
+    """Before tests/e2e/matrix.py is read: these are its file systems, devices
+    are real ones, and limits are longer, for an emulated processor."""
+    os.environ["HV_VSS_DEV_DIR"] = "/dev"
+    os.environ["VM_PATIENCE"] = str(2 * int(os.environ["VM_PATIENCE"]))
+    with open("/iso/table", "w", encoding="ascii") as f:
+        for mount in mounts:
+            kind, device = sh(["findmnt", "-n", "-o", "FSTYPE,SOURCE",
+                               mount]).split()
+            f.write("%s %s %s %s -\n" % (mount.strip("/") or "root", kind,
+                                         mount, device))
+
+
 def status_of(command):
     return subprocess.run(command, shell=True, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL, check=False).returncode
