@@ -115,6 +115,11 @@ vm: ## as root: scenarios in whole guests under qemu (TESTS="NAME..." only those
 	@sh mk/deb.sh build/deb
 	@/usr/bin/python3 tests/vm/run $(TESTS)
 
+vm-matrix: ## as root: every cell of the matrix in whole guests, with / in it
+	@sh tools/setup vm
+	@$(RUN) $(VARIANT) WERROR=-Werror tests
+	@/usr/bin/python3 tests/vm/run --all $(TESTS)
+
 deb: ## build the Debian packages into build/deb
 	@sh tools/setup deb
 	@sh mk/deb.sh build/deb
@@ -133,4 +138,4 @@ help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile | expand -t 12
 
 .PHONY: all check unit e2e matrix soak asan tsan sim model fuzz fuzz-cov cov \
-	mutants lint format demo bench kmod install deb vm dist clean help
+	mutants lint format demo bench kmod install deb vm vm-matrix dist clean help

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A whole guest that can be held at any step of a checkpoint: driver, daemon
 with its freezer, applications, the host, and a writer on each file system.
-Only for the isolated root."""
+Only where hvtest.isolated()."""
 
 import ctypes
 import fcntl
@@ -22,6 +22,7 @@ NAME = {CHECK: "check", PREPARE: "prepare", FREEZE: "freeze", THAW: "thaw"}
 NEXT = {CHECK: PREPARE, PREPARE: FREEZE, FREEZE: THAW, THAW: CHECK}
 HELLO = 0x40407610
 PIDFD_GETFD = 438
+PF_KTHREAD = 0x00200000
 
 
 def state_of(pid):
@@ -319,16 +320,18 @@ def rcu_expedited():
 def hanging():
     """Processes that no signal reaches, those of writers left out."""
     return [d for d in os.listdir("/proc") if d.isdigit() and
-            state_of(int(d)) == "D" and not _is_writer(d)]
+            state_of(int(d)) == "D" and not _waits_for_disks(d)]
 
 
-def _is_writer(pid):
-    """A test's own: it waits for its disk now and then."""
+def _waits_for_disks(pid):
+    """A test's own and a thread of the kernel's do, now and then."""
     try:
-        with open("/proc/%s/comm" % pid, encoding="utf-8") as f:
-            return f.read().startswith("python3")
+        with open("/proc/%s/stat" % pid, encoding="utf-8",
+                  errors="replace") as f:
+            comm, _, rest = f.read().rpartition(")")
     except OSError:
         return False
+    return "(python3" in comm or bool(int(rest.split()[6]) & PF_KTHREAD)
 
 
 def freezer_pid(role):

@@ -160,11 +160,18 @@ def until(condition, what, seconds=10):
 
 # File systems.
 
+def whole_guest():
+    """Whether tests/vm has booted this machine, for one scenario."""
+    with open("/proc/cmdline", encoding="utf-8") as f:
+        return " vm.scenario=" in f.read()
+
+
 def isolated():
-    """Whether this is the isolated root: its first process and no disk."""
+    """Whether what is in reach may freeze: this is the isolated root, by its
+    first process and no disk, or a guest that will be thrown away."""
     try:
         return (os.environ.get("ISOROOT") == "1" and
-                os.readlink("/proc/1/exe") == "/iso/isoinit")
+                os.readlink("/proc/1/exe") == "/iso/isoinit") or whole_guest()
     except OSError:
         return False
 
@@ -212,7 +219,8 @@ def is_frozen(mount):
 
 
 class Scratch:
-    """A scratch file system of the isolated root."""
+    """A scratch file system of the isolated root, or what a scenario in a
+    whole guest says is one."""
 
     def __init__(self, line):
         self.name, self.type, self.mount, self.device, self.image = line.split()
@@ -449,9 +457,11 @@ class Machine:
         return self.driver
 
     def start_daemon(self, options=()):
-        """The daemon, with the freezer that touches scratch devices only."""
-        sets = {"freezer": f"{BUILD}/tests/hv_vss_freezer_test",
-                **self.where, **self.sets}
+        """The daemon, with the freezer that touches scratch devices only; in
+        a whole guest with the one that people have."""
+        sets = {**self.where, **self.sets}
+        if not whole_guest():
+            sets.setdefault("freezer", f"{BUILD}/tests/hv_vss_freezer_test")
         self.daemon = Process([f"{BIN}/hv_vss_daemon", "-n", "--device",
                                self.fs_dev, *_options(sets), *options])
         self.daemon.says("serving ")

@@ -18,16 +18,15 @@ import guest
 import hvtest
 from hvtest import CHECK, FREEZE, PREPARE, THAW, check, until
 
-MOUNTS = ["/mnt/ext4", "/mnt/xfs"]
-OTHER, HELD = MOUNTS  # HELD is the one whose freeze waits for a writer
-
-LIMITS = {"check": "3", "freeze": "9", "prepare": "3", "quiesce": "2",
-          "fs": "2", "hold": "2", "thaw": "5", "thaw_fs": "4", "level": "1"}
+PATIENCE = int(os.environ.get("VM_PATIENCE", "1"))  # with an emulated processor
+FS = HOLD = 2 * PATIENCE
+LIMITS = {"check": 3 * PATIENCE, "freeze": 9 * PATIENCE, "prepare": 3 * PATIENCE,
+          "quiesce": 2 * PATIENCE, "fs": FS, "hold": HOLD, "thaw": 5 * PATIENCE,
+          "thaw_fs": 4 * PATIENCE, "level": PATIENCE}
 SILENCE = 2  # how long the worker may be silent, or outlive the daemon
-FS_LIMIT = 1.5  # what the daemon takes of the 2 s
-HOLD = 2
-WORKER_LEASE = 2 + 2 + 5 - 2
-GUARD_LEASE = 2 + 2 + 5
+FS_LIMIT = FS - min(1, FS / 4)  # what the daemon takes of it
+GUARD_LEASE = FS + HOLD + 5
+WORKER_LEASE = GUARD_LEASE - 2
 
 # Where it is held, and where the patient is then; None: it is not.
 STEPS = {
@@ -83,6 +82,12 @@ def table(text):
     return found
 
 
+def mounts():
+    """Two file systems, neither lying on the other.  Of one the freeze waits
+    for a writer: of the last where a cell does not say."""
+    return [s.mount for s in hvtest.scratch().values()]
+
+
 SINGLE = ["driver", "daemon", "worker", "guard", "patient", "host"]
 EXPECTED = {"dead": table(DEAD), "stopped": table(STOPPED)}
 
@@ -90,7 +95,7 @@ EXPECTED = {"dead": table(DEAD), "stopped": table(STOPPED)}
 class Cell:
     """One of them: how is a signal."""
 
-    def __init__(self, who, how, step):
+    def __init__(self, who, how, step, held=None):
         self.who = who
         self.victims = who.split("+")
         self.how = how
@@ -98,10 +103,13 @@ class Cell:
         self.stops = how == signal.SIGSTOP
         kind = "stopped" if self.stops else "dead"
         self.expected = EXPECTED[kind].get((who, step))
+        self.mounts = mounts()
+        self.held = held or self.mounts[-1]
 
     def name(self):
-        return "%s_struck_by_%s_when_%s" % (
-            self.who.replace("+", "_and_"), self.how.name.lower(), self.step)
+        return "%s_struck_by_%s_when_%s%s" % (
+            self.who.replace("+", "_and_"), self.how.name.lower(), self.step,
+            "" if self.held == self.mounts[-1] else "_at_" + self.held)
 
     def has(self, *who):
         return any(w in self.victims for w in who)
@@ -109,7 +117,7 @@ class Cell:
     # The way to the step.
 
     def start(self):
-        self.g = guest.Guest(MOUNTS, LIMITS)
+        self.g = guest.Guest(self.mounts, LIMITS)
         self.witness = guest.App(self.g.m.app_dev)
         self.patient = guest.App(self.g.m.app_dev, STEPS[self.step] or ())
         self.holder = None
@@ -121,7 +129,7 @@ class Cell:
         if self.step == "idle":
             return
         if self.step in ("waiting", "hanging"):
-            self.holder = frzlib.Holder(HELD)
+            self.holder = frzlib.Holder(self.held)
         g.pass_gate(0)
         if self.step in UNFROZEN:
             self.patient.is_held()
@@ -142,7 +150,7 @@ class Cell:
         g = self.g
         g.answered("freeze")
         check(g.answers() == "oo-", "answers %s" % g.answers())
-        check(g.frozen() == MOUNTS, "frozen: %s" % g.frozen())
+        check(g.frozen() == self.mounts, "frozen: %s" % g.frozen())
         check(g.record().count("\nfs ") == 2, "record: %s" % g.record())
         if self.step == "thaw_unread":
             guest.stop(g.pid("daemon"))
@@ -232,11 +240,12 @@ class Cell:
 
     def check_writable(self):
         """Within the bound, and what hangs when the writer has let go."""
-        g, bound = self.g, self.bound() + 1
+        g, bound = self.g, self.bound() + PATIENCE
         if self.step == "hanging":
-            g.writable_within(bound, "the strike", [OTHER])
+            g.writable_within(bound, "the strike",
+                              [p for p in self.mounts if p != self.held])
             self.let_go()
-            g.writable_within(1, "the last freeze call's return")
+            g.writable_within(PATIENCE, "the last freeze call's return")
         elif self.step not in UNFROZEN:
             if self.step == "thawing" and not self.stops and \
                     self.victims == ["daemon", "guard"]:
@@ -249,7 +258,7 @@ class Cell:
             # FREEZE goes on without it, until the hold has its time.
             until(lambda: "thaw" in self.witness.told(), "the hold's end",
                   HOLD + 3)
-            g.writable_within(1, "the hold's end")
+            g.writable_within(PATIENCE, "the hold's end")
 
     def go_on(self):
         """What was stopped goes on."""
@@ -308,7 +317,7 @@ class Cell:
         self.strike()
         self.finish()
         answers = self.g.answers()
-        self.g.writable_within(1, "the end")
+        self.g.writable_within(PATIENCE, "the end")
         self.restart()
         answers += thaw_after_all(self.g)
         check(answers == self.expected, "answers %s, not %s"
@@ -324,14 +333,14 @@ def thaw_after_all(g):
     return "o" if replies and replies[0]["reply"] == "ok" else "f"
 
 
-def cells(how, whos=None, steps=None):
+def cells(how, whos=None, steps=None, held=None):
     """The cells of these signals, of all or some rows and columns."""
     found = []
     for sig in how:
         kind = "stopped" if sig == signal.SIGSTOP else "dead"
         for who, step in EXPECTED[kind]:
             if (not whos or who in whos) and (not steps or step in steps):
-                found.append(Cell(who, sig, step))
+                found.append(Cell(who, sig, step, held))
     return found
 
 

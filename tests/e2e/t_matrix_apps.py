@@ -131,7 +131,7 @@ class Cell:
             until(lambda: "freeze" in self.witness.told(), "FREEZE")
 
     def run(self):
-        g = self.g = guest.Guest(matrix.MOUNTS, matrix.LIMITS)
+        g = self.g = guest.Guest(matrix.mounts(), matrix.LIMITS)
         self.witness = guest.App(g.m.app_dev)
         patient = guest.App(g.m.app_dev, (self.opt, self.step), self.way)
         g.begin()
