@@ -11,9 +11,10 @@ import sys
 import time
 
 FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
-BAD = re.compile(r"blocked for more than|hung_task|BUG:|Oops|WARNING: CPU|"
-                 r"possible circular|soft lockup|EXT4-fs error|"
-                 r"XFS.*Corruption|BTRFS.*(error|critical)")
+BAD = re.compile(r"blocked for more than|hung_task|\bBUG\b|Oops|"
+                 r"WARNING: (CPU|possible|suspicious|inconsistent)|"
+                 r"general protection|EXT4-fs error|"
+                 r"XFS.*[Cc]orruption|BTRFS.*(error|critical)")
 
 
 def frozen():
@@ -67,14 +68,16 @@ def complaints():
         with open("/run/vm-expected", encoding="ascii") as f:
             expected = f.read().splitlines()
     fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        while True:
+    while True:
+        try:
             line = os.read(fd, 8192).decode(errors="replace")
-            if BAD.search(line) and \
-                    not any(re.search(e, line) for e in expected):
-                found.append(line.partition(";")[2].strip())
-    except BlockingIOError:
-        pass
+        except BlockingIOError:
+            break
+        except BrokenPipeError:
+            found.append("lines were overwritten before they were read")
+            continue
+        if BAD.search(line) and not any(re.search(e, line) for e in expected):
+            found.append(line.partition(";")[2].strip())
     os.close(fd)
     return found
 
@@ -90,4 +93,5 @@ def main():
     sys.exit(status)
 
 
-main()
+if __name__ == "__main__":
+    main()
