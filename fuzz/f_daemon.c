@@ -21,7 +21,6 @@
 #include <dirent.h>
 #include <getopt.h>
 #include <malloc.h>
-#include <setjmp.h>
 #include <spawn.h>
 
 static int fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout);
@@ -82,6 +81,7 @@ static struct {
 	uint64_t fz_thaw;      /* msgid of the THAW that followed it */
 	bool fz_held;	       /* all was frozen when that came */
 	bool fz_restless;      /* mounts change without end */
+	bool fz_stubborn;      /* who was stopped stays so until it is killed */
 	bool fz_granted;       /* the last answer was success */
 	bool fz_reasoned;      /* a reason waits for its refusal */
 	bool fz_ending;
@@ -132,8 +132,11 @@ fuzz_order(long number, int arg)
 		if (number == SYS_pidfd_open && fh->fh_pid == arg)
 			return (fcntl(fh->fh_pidfd, F_DUPFD_CLOEXEC, 0));
 		if (number == SYS_pidfd_send_signal &&
-		    dm0.dm_helper[role].dh_pidfd == arg)
+		    dm0.dm_helper[role].dh_pidfd == arg) {
+			FUZZ_CHECK(fz.fz_lied || deserves_death(fh) ||
+			    fz.fz_helper[DM_WORKER].fh_refused);
 			fh->fh_killed = true;
+		}
 	}
 	return (0);
 }
@@ -159,14 +162,6 @@ fuzz_fork(void)
 	    !dm_helpers_alive(&dm0, DM_GUARD))
 		fz.fz_children++;
 	return (NOT_A_CHILD);
-}
-
-static jmp_buf child_end;
-
-static void
-fuzz_exit(void)
-{
-	longjmp(child_end, 1);
 }
 
 /* The children that thaw, one file system each. */
@@ -431,9 +426,12 @@ guard_obeys(struct helper *fh, const struct frz_msg *fm, uint8_t how)
 	int error = how >= 248 ? EIO : 0;
 
 	if (fm->fm_op == FRZ_THAW) {
+		FUZZ_CHECK(!fh->fh_thaws);
+		fh->fh_thaws = true;
 		fh->fh_due = FRZ_THAW;
 		return;
 	}
+	fh->fh_thaws = fh->fh_thaws && fm->fm_op != FRZ_ARM;
 	if (fm->fm_op == FRZ_ARM) {
 		FUZZ_CHECK(fm->fm_deadline_ns > fr.fr_now_ns);
 		if (error == 0) {
@@ -616,7 +614,7 @@ come_to_rest(void)
 	for (i = 0; i < NFAKES; i++)
 		slot_freezes(i, 0);
 	for (role = 0; role < DM_NROLES; role++) {
-		fz.fz_helper[role].fh_stopped = false;
+		fz.fz_helper[role].fh_stopped &= fz.fz_stubborn;
 		if (fz.fz_helper[role].fh_killed)
 			helper_dies(role);
 		helper_step(role, 0);
@@ -675,6 +673,7 @@ fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout)
 
 	if (n == 1)
 		return (poll(pfd, n, 0));
+	check_undo(&dm0.dm_txn);
 	check_wait(dm0.dm_txn.tx_deadline_ns, timeout);
 	for (role = 0; role < DM_NROLES; role++) {
 		check_wait(dm0.dm_helper[role].dh_deadline_ns, timeout);
@@ -698,6 +697,7 @@ one_backup(void)
 	unsigned int i, steps;
 
 	memset(fr.fr_foreign, 0, sizeof(fr.fr_foreign));
+	fz.fz_stubborn = false;
 	for (i = 0; i < sizeof(asks); i++) {
 		driver_asks(asks[i]);
 		for (steps = 0; fz.fz_answers[fz.fz_queued] == 0; steps++) {
@@ -784,6 +784,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fz.fz_given = -1;
 	fz.fz_plain = fuzz_u8(&fr.fr_in) % 8 == 7;
 	fz.fz_restless = size % 4 == 3;
+	fz.fz_stubborn = size % 4 == 2;
 	mc.mc_nplan = fuzz_u8(&fr.fr_in) % (NFAKES + 1);
 	FUZZ_CHECK(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
 	dm0.dm_signals = ends[0];

@@ -148,6 +148,11 @@ fuzz_syscall(long number)
 		return (0);
 	}
 	FUZZ_CHECK(number == SYS_pidfd_open);
+	if (fuzz_u8(&fr.fr_in) == 255) {
+		fz.fz_root = false; /* as good as nobody */
+		errno = EMFILE;
+		return (-1);
+	}
 	return (dup(fr.fr_fd[0]));
 }
 
@@ -298,6 +303,8 @@ hold(uint8_t how)
 		fm.fm_index = FRZ_FS_MAX / 128 * how;
 	if (how >= 232 && how < 240)
 		fm.fm_gen--;
+	if (how >= 224 && how < 232)
+		fm.fm_index = 0;
 	if (frz_send(fz.fz_peer, &fm, &ff) == 0)
 		fz.fz_released = false;
 }

@@ -114,7 +114,7 @@ take_answers(void)
 		FUZZ_CHECK(fm.fm_of < FRZ_NOPS);
 		FUZZ_CHECK(++fz.fz_done[fm.fm_of] <= fz.fz_sent[fm.fm_of]);
 		if (fm.fm_of == FRZ_OPEN && fm.fm_errno == 0)
-			fz.fz_count++;
+			FUZZ_CHECK(fz.fz_count++ < FRZ_FS_MAX);
 		if (fm.fm_of == FRZ_RELEASE && fm.fm_errno == 0)
 			fz.fz_count = 0;
 		if (fm.fm_of == FRZ_FREEZE && fm.fm_errno == 0)

@@ -13,6 +13,7 @@
 
 #include <sys/signalfd.h>
 
+#include <setjmp.h>
 #include <stdarg.h>
 
 #include "dm.h"
@@ -45,6 +46,8 @@ struct helper {
 	uint64_t fh_lease_ns;
 	uint64_t fh_expired; /* the transaction whose lease it said has ended */
 	unsigned int fh_since; /* so often has the daemon looked since */
+	bool fh_refused;       /* it said of an order that it cannot */
+	bool fh_thaws;	       /* was told to; once is enough for a guard */
 };
 
 static void
@@ -359,6 +362,7 @@ say(struct helper *fh, uint32_t op, uint32_t of, int error, uint32_t index)
 {
 	struct frz_msg fm;
 
+	fh->fh_refused = fh->fh_refused || error != 0;
 	memset(&fm, 0, sizeof(fm));
 	fm.fm_op = op;
 	fm.fm_of = of;
@@ -395,6 +399,17 @@ slot_thaws(struct frz_page *pg, uint32_t i, uint32_t by)
 		return;
 	atomic_store(&fs->fs_by, by);
 	(void)frz_slot_move(fs, FRZ_THAWING, FRZ_THAWED);
+}
+
+/* A helper that did all that it was told, and could, is not killed. */
+static bool
+deserves_death(const struct helper *fh)
+{
+	char byte;
+
+	return (fh->fh_alive == -1 || fh->fh_stopped || fh->fh_refused ||
+	    fh->fh_due != 0 ||
+	    recv(fh->fh_sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0);
 }
 
 /* Who has a lease goes by it alone, and says so. */
@@ -502,6 +517,14 @@ worker_opens(struct helper *fh, const struct frz_msg *fm, uint8_t how)
 	say(fh, FRZ_DONE, FRZ_OPEN, error, fm->fm_index);
 }
 
+/* What has failed is being undone, as soon as it has. */
+static void
+check_undo(const struct dm_txn *tx)
+{
+	FUZZ_CHECK(!tx->tx_failed ||
+	    (tx->tx_phase != DM_FREEZING && tx->tx_phase != DM_HOLDING));
+}
+
 /* It does not sleep past a limit. */
 static void
 check_wait(uint64_t deadline_ns, int timeout)
@@ -535,6 +558,14 @@ signal_comes(int fd, uint32_t number)
 	struct signalfd_siginfo si = { .ssi_signo = number };
 
 	FUZZ_CHECK(write(fd, &si, sizeof(si)) == sizeof(si));
+}
+
+static jmp_buf child_end;
+
+static void
+fuzz_exit(void)
+{
+	longjmp(child_end, 1);
 }
 
 #endif /* _FUZZ_DM_H_ */

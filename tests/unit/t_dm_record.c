@@ -175,6 +175,9 @@ damaged_lines_are_left_out(void **state)
 {
 	static const char tail[] = "worker x 1\nfs 7 ours /a\nfs 7:1 ours\n"
 				   "fs 7:1 ours /b\\9\nfs 7:1 ours /b\\000\n"
+				   "fs 7:1 ours /b\\081\nfs 7:1 ours /b\\018\n"
+				   "fs 7:1 ours /b\\0/1\nfs 7:1 ours /b\\01/\n"
+				   "fs 7:1 ours /b\\401\nfs 7:1 ours /b\\/01\n"
 				   "junk\nfs 7:1 ours /good\n";
 	off_t end;
 	size_t len = sizeof(tail) - 1;
