@@ -44,7 +44,8 @@
 
 #define FRZ_PAGE_MAGIC	0x66726565
 #define FRZ_VERSION	1
-#define FRZ_FS_MAX	1024 /* file systems in one transaction */
+#define FRZ_FS_MAX	1024		  /* file systems in one transaction */
+#define FRZ_FDS_WANTED	(FRZ_FS_MAX + 64) /* theirs, and a few of its own */
 #define FRZ_THREADS_MAX 32
 #define FRZ_FEW		2
 #define FRZ_PATH_MAX	1024 /* of a mount point, with the closing NUL */

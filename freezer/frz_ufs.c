@@ -20,22 +20,48 @@
 
 #include "frz_fs.h"
 
-#define FRZ_SUSPEND "/dev/ufssuspend"
+#define FRZ_SUSPEND	   "/dev/ufssuspend"
+
+#define FRZ_NV_UNIQUE_NAME 1
 
 /*
- * What is taken of libzfs_core, which is opened when a pool is first met, while
- * nothing is frozen, and stays.  Its nvlists are not used.
+ * What is taken of libzfs_core and of libnvpair, which comes with it: opened
+ * when a pool is first met, while nothing is frozen, they stay.  They use
+ * functions of libpthread and do not name it: the program is linked with that.
  */
 static struct {
 	int (*fz_init)(void);
 	int (*fz_sync)(const char *pool, void *innvl, void **outnvl);
+	int (*fz_alloc)(void **nvl, unsigned int flags, int sleep);
+	int (*fz_add)(void *nvl, const char *name, int value);
+	void *fz_how;	/* what the kernel is to be told with each sync */
+	int fz_highest; /* of the descriptors when the library had its own */
 	bool fz_ready;
-} frz_zfs;
+} frz_zfs = { .fz_highest = -1 };
 
 int
 frz_fs_init(void)
 {
 	return (0);
+}
+
+/*
+ * The kernel refuses a sync that does not say whether it is to write as well
+ * where nothing has changed.
+ */
+static int
+frz_zfs_start(void)
+{
+	int error = frz_zfs.fz_alloc(&frz_zfs.fz_how, FRZ_NV_UNIQUE_NAME, 0);
+
+	if (error == 0)
+		error = frz_zfs.fz_add(frz_zfs.fz_how, "force", 0);
+	if (error == 0)
+		error = frz_zfs.fz_init();
+	for (int fd = 0; fd < FRZ_FDS_WANTED; fd++)
+		if (fcntl(fd, F_GETFD) != -1)
+			frz_zfs.fz_highest = fd;
+	return (error);
 }
 
 /*
@@ -58,8 +84,11 @@ frz_zfs_open(void)
 		return;
 	*(void **)&frz_zfs.fz_init = dlsym(lib, "libzfs_core_init");
 	*(void **)&frz_zfs.fz_sync = dlsym(lib, "lzc_sync");
+	*(void **)&frz_zfs.fz_alloc = dlsym(lib, "nvlist_alloc");
+	*(void **)&frz_zfs.fz_add = dlsym(lib, "nvlist_add_boolean_value");
 	frz_zfs.fz_ready = frz_zfs.fz_init != NULL && frz_zfs.fz_sync != NULL &&
-	    frz_zfs.fz_init() == 0;
+	    frz_zfs.fz_alloc != NULL && frz_zfs.fz_add != NULL &&
+	    frz_zfs_start() == 0;
 }
 
 /* The mount of that fsid; ENOENT if there is none.  No file system is asked. */
@@ -133,7 +162,13 @@ frz_ufs_flush_pool(const struct frz_ufs *fu)
 {
 	if (fu->fu_pool[0] == '\0' || !frz_zfs.fz_ready)
 		return (0);
-	return (frz_zfs.fz_sync(fu->fu_pool, NULL, NULL));
+	return (frz_zfs.fz_sync(fu->fu_pool, frz_zfs.fz_how, NULL));
+}
+
+int
+frz_ufs_highest_fd(void)
+{
+	return (frz_zfs.fz_highest);
 }
 
 int

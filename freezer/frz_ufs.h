@@ -47,6 +47,9 @@ void frz_ufs_flush(void);
 /* Waits until all that was written to its pool is on disk. */
 int frz_ufs_flush_pool(const struct frz_ufs *fu);
 
+/* The highest of those that stay open for flushing may be this; -1: none do. */
+int frz_ufs_highest_fd(void);
+
 /* EINVAL from thaw: it is not frozen, or not through this descriptor. */
 int frz_ufs_freeze(const struct frz_ufs *fu);
 int frz_ufs_thaw(const struct frz_ufs *fu);

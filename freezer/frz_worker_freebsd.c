@@ -115,6 +115,8 @@ wk_fill(struct wk *wk)
 {
 	int fd, highest = wk->wk_ctl;
 
+	if (frz_ufs_highest_fd() > highest)
+		highest = frz_ufs_highest_fd();
 	for (uint32_t i = 0; i < wk->wk_count; i++)
 		if (wk->wk_fs[i].fu_fd > highest)
 			highest = wk->wk_fs[i].fu_fd;

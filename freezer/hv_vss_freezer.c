@@ -32,9 +32,6 @@
 #include "frz_os.h"
 #include "os.h"
 
-/* The file systems', and a few of its own. */
-#define FRZ_FDS_WANTED (FRZ_FS_MAX + 64)
-
 /* A sanitizer's shadow cannot be locked. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define FRZ_LOCK 0

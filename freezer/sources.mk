@@ -20,6 +20,8 @@ FREEZER_OBJS= hv_vss_freezer.o $(FREEZER_OBJS_$(OS)) $(FRZ_COMMON_OBJS) \
 FREEZER_LINK_Linux_rel= -static-pie
 FREEZER_LINK_Linux_dbg= -static-pie
 FREEZER_LINK_Linux= -pthread
+# For libzfs_core, which is loaded: nothing else here uses it.
+FREEZER_LINK_FreeBSD= -Wl,--no-as-needed -pthread
 FREEZER_LINK= $(FREEZER_LINK_$(OS)_$(VARIANT)) $(FREEZER_LINK_$(OS))
 
 FREEZER= $(OUT)/libexec/hv_vss_freezer

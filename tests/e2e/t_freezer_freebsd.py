@@ -216,19 +216,37 @@ def holes_in_the_table_are_filled():
     f.release()
 
 
+def open_some(f, *paths):
+    """In that order; what is not UFS is only flushed."""
+    f.begin()
+    for i, path in enumerate(paths):
+        mnt_id, major, minor = f.identify(path)
+        f.worker.send(frzlib.OPEN, gen=f.gen, index=i, path=path, mnt_id=mnt_id,
+                      major=major, minor=minor, flags=frzlib.F_SYNC_ONLY
+                      if path in ("/home", "/stick") else 0)
+        f.worker.expect(frzlib.OPEN)
+    f.mounts = [0] * len(paths)
+    f.arm(30)
+
+
+@case
+def what_flushing_a_pool_keeps_open_makes_no_hole():
+    k = Kernel()
+    f = Freezer(k)
+    for paths in (("/", "/data", "/var", "/home"), ("/", "/home")):
+        open_some(f, *paths)
+        f.order_freeze()
+        f.worker.expect(frzlib.FREEZE)
+        check(len(k.frozen) == len(paths) - 1, "frozen: %s" % k.frozen)
+        f.thaw()
+        f.release()
+
+
 @case
 def pools_are_flushed_before_and_after_the_freeze():
     k = Kernel()
     f = Freezer(k, UFS[:1])
-    f.begin()
-    for i, path in enumerate(("/home", "/stick", "/")):
-        mnt_id, major, minor = f.identify(path)
-        f.worker.send(frzlib.OPEN, gen=f.gen, index=i, path=path, mnt_id=mnt_id,
-                      major=major, minor=minor,
-                      flags=0 if path == "/" else frzlib.F_SYNC_ONLY)
-        f.worker.expect(frzlib.OPEN)
-    f.mounts = [0] * 3
-    f.arm(30)
+    open_some(f, "/home", "/stick", "/")
     f.flush()
     f.order_freeze()
     f.worker.expect(frzlib.FREEZE)
@@ -243,15 +261,7 @@ def pools_are_flushed_before_and_after_the_freeze():
 def a_pool_that_cannot_be_flushed_fails_the_freeze():
     k = Kernel()
     f = Freezer(k, UFS[:1])
-    f.begin()
-    for i, path in enumerate(("/", "/home")):
-        mnt_id, major, minor = f.identify(path)
-        f.worker.send(frzlib.OPEN, gen=f.gen, index=i, path=path, mnt_id=mnt_id,
-                      major=major, minor=minor,
-                      flags=0 if path == "/" else frzlib.F_SYNC_ONLY)
-        f.worker.expect(frzlib.OPEN)
-    f.mounts = [0] * 2
-    f.arm(30)
+    open_some(f, "/", "/home")
     f.flush()
     k.refuse[b"tank"] = errno.EIO
     f.order_freeze()

@@ -168,10 +168,31 @@ fbsd_sync(void)
 	(void)fbsd_ask_once(&fc);
 }
 
+/* libzfs_core, as far as the kernel's side of it can tell. */
+static int fbsd_nvlist = -1; /* the value of "force" in the only one */
+
+static int
+fbsd_nvlist_alloc(void **nvl, unsigned int flags, int sleep)
+{
+	(void)sleep;
+	*nvl = &fbsd_nvlist;
+	return (flags == 1 ? 0 : EINVAL);
+}
+
+static int
+fbsd_nvlist_add(void *nvl, const char *name, int value)
+{
+	if (nvl != &fbsd_nvlist || strcmp(name, "force") != 0)
+		return (EINVAL);
+	fbsd_nvlist = value;
+	return (0);
+}
+
+/* It has /dev/zfs open from then on. */
 static int
 fbsd_zfs_init(void)
 {
-	return (0);
+	return (open("/dev/null", O_RDWR | O_CLOEXEC) == -1 ? errno : 0);
 }
 
 static int
@@ -179,8 +200,9 @@ fbsd_zfs_sync(const char *pool, void *innvl, void **outnvl)
 {
 	struct fbsd_call fc = { .fc_op = FBSD_POOL };
 
-	if (innvl != NULL || outnvl != NULL)
-		return (EINVAL);
+	/* ZFS_ERR_IOC_ARG_REQUIRED */
+	if (innvl != &fbsd_nvlist || fbsd_nvlist != 0 || outnvl != NULL)
+		return (1031);
 	(void)snprintf(fc.fc_name, sizeof(fc.fc_name), "%s", pool);
 	return (fbsd_ask_once(&fc));
 }
@@ -201,6 +223,10 @@ fbsd_dlsym(const char *name)
 		return ((void *)(uintptr_t)fbsd_zfs_init);
 	if (strcmp(name, "lzc_sync") == 0)
 		return ((void *)(uintptr_t)fbsd_zfs_sync);
+	if (strcmp(name, "nvlist_alloc") == 0)
+		return ((void *)(uintptr_t)fbsd_nvlist_alloc);
+	if (strcmp(name, "nvlist_add_boolean_value") == 0)
+		return ((void *)(uintptr_t)fbsd_nvlist_add);
 	return (NULL);
 }
 
