@@ -172,10 +172,33 @@ class Gate:
                 pass
         return self.passed
 
-    def open(self, host):
+    def open(self, alive):
         """Lets the host pass, if there is one that will come here."""
-        until(lambda: self._open() or not host.process.alive(),
-              "the host at " + self.path)
+        until(lambda: self._open() or not alive(), "the host at " + self.path)
+
+
+def page_of(daemon):
+    """The page that worker, guard and daemon share, as it is now."""
+    fds = "/proc/%d/fd/" % daemon
+    for n in os.listdir(fds):
+        if os.readlink(fds + n).startswith("/memfd:hv_vss"):
+            fd = os.open(fds + n, os.O_RDONLY)
+            with mmap.mmap(fd, frzlib.PAGE_SIZE, prot=mmap.PROT_READ) as p:
+                data = p[:]
+            os.close(fd)
+            return data
+    raise hvtest.Failed("the daemon has no page")
+
+
+def states_in(page):
+    """The states of the file systems of the transaction."""
+    count = struct.unpack_from("=I", page, 20)[0]
+    return [frzlib.SLOT.unpack_from(page, 64 + 80 * i)[0]
+            for i in range(count)]
+
+
+def orders_thaw(page):
+    return struct.unpack_from("=I", page, 16)[0] != 0
 
 
 class Guest:
@@ -205,7 +228,7 @@ class Guest:
         until(waits, "the host at its first gate")
 
     def pass_gate(self, n):
-        self.gates[n].open(self.host)
+        self.gates[n].open(self.host.process.alive)
 
     def pid(self, who):
         if who in ("worker", "guard"):
@@ -214,27 +237,11 @@ class Guest:
             return self.host.process.pid
         return getattr(self.m, who).pid
 
-    def page(self):
-        """The page that worker, guard and daemon share, as it is now."""
-        fds = "/proc/%d/fd/" % self.m.daemon.pid
-        for n in os.listdir(fds):
-            if os.readlink(fds + n).startswith("/memfd:hv_vss"):
-                fd = os.open(fds + n, os.O_RDONLY)
-                with mmap.mmap(fd, frzlib.PAGE_SIZE, prot=mmap.PROT_READ) as p:
-                    data = p[:]
-                os.close(fd)
-                return data
-        raise hvtest.Failed("the daemon has no page")
-
     def states(self):
-        """The states of the file systems of the transaction."""
-        page = self.page()
-        count = struct.unpack_from("=I", page, 20)[0]
-        return [frzlib.SLOT.unpack_from(page, 64 + 80 * i)[0]
-                for i in range(count)]
+        return states_in(page_of(self.m.daemon.pid))
 
     def thaw_ordered(self):
-        return struct.unpack_from("=I", self.page(), 16)[0] != 0
+        return orders_thaw(page_of(self.m.daemon.pid))
 
     def notified(self):
         """Whether a notification waits for the daemon, which stands."""

@@ -98,14 +98,10 @@ def worker():
 def with_emulator():
     """The driver's service asks the emulator, not the kernel: that its device
     is not there does not matter then."""
-    os.makedirs("/etc/systemd/system/hv_vss_driver.service.d", exist_ok=True)
     with open("/etc/default/hv_vss", "w", encoding="ascii") as f:
         f.write("HV_VSS_DRIVER_OPTIONS=--transport emu:%s\n" % SOCKET)
-    with open("/etc/systemd/system/hv_vss_driver.service.d/emu.conf", "w",
-              encoding="ascii") as f:
-        f.write("[Unit]\nConditionPathExists=\n"
-                "ConditionVirtualization=microsoft\n")
-    sh("systemctl daemon-reload")
+    drop_in(DRIVER, "[Unit]\nConditionPathExists=\n"
+            "ConditionVirtualization=microsoft\n", "emu")
 
 
 def frozen(mount="/"):
@@ -166,14 +162,19 @@ class Host:
         self.popen = subprocess.Popen(
             ["/hv/bin/hv_vss_host", "--listen", SOCKET, "--json", *options,
              *actions], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.seen = []
         hvtest.after(self.end)
+
+    def alive(self):
+        return self.popen.poll() is None
 
     def line(self):
         """The next reply."""
         text = self.popen.stdout.readline()
         check(text, "the host says nothing more: %s" %
               self.popen.stderr.read() if not text else "")
-        return json.loads(text)
+        self.seen.append(json.loads(text))
+        return self.seen[-1]
 
     def until(self, op):
         while True:
@@ -181,13 +182,19 @@ class Host:
             if reply["op"] == op:
                 return reply
 
-    def wait(self, seconds=60):
+    def rest(self, seconds=60):
+        """All replies, when it has ended."""
         out, _ = self.popen.communicate(timeout=seconds)
-        return self.popen.returncode, [json.loads(x)
-                                       for x in out.splitlines()]
+        self.seen += [json.loads(x) for x in out.splitlines()]
+        return self.seen
+
+    def wait(self, seconds=60):
+        """Its exit status and replies."""
+        replies = self.rest(seconds)
+        return self.popen.returncode, replies
 
     def end(self):
-        if self.popen.poll() is None:
+        if self.alive():
             self.popen.kill()
         self.popen.wait()
 
@@ -222,6 +229,45 @@ def start():
     sh(["systemctl", "start", DRIVER])
     until(lambda: active(DAEMON) == "active", "the daemon's service", 60)
     check(active(DRIVER) == "active", sh(["systemctl", "status", DRIVER], 0))
+
+
+def works():
+    """All runs, and the next checkpoint is one."""
+    for unit in (DRIVER, DAEMON):
+        until(lambda u=unit: active(u) == "active", unit, 90)
+    checkpoint()
+
+
+def goes_on(beat, host, seconds):
+    """The root file system is thawed within so many seconds, the services
+    are there, and the next checkpoint works."""
+    beat.moves(seconds)
+    check(not frozen("/"), "thawed")
+    host.end()
+    works()
+
+
+def limits(**keys):
+    """Settings of driver and daemon, before they start."""
+    with open("/etc/hv_vss.conf", "r+", encoding="utf-8") as f:
+        kept = [x for x in f if x.split(" = ")[0] not in keys]
+        f.seek(0)
+        f.truncate()
+        f.writelines(kept + ["%s = %s\n" % item for item in keys.items()])
+
+
+def drop_in(unit, text, name="scenario"):
+    """More options for a unit."""
+    where = "/etc/systemd/system/%s.d" % unit
+    os.makedirs(where, exist_ok=True)
+    with open("%s/%s.conf" % (where, name), "w", encoding="ascii") as f:
+        f.write(text)
+    sh("systemctl daemon-reload")
+
+
+def record():
+    with open("/run/hv_vss/frozen", encoding="ascii") as f:
+        return f.read()
 
 
 def kill(sig, *pids):
