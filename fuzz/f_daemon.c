@@ -432,13 +432,8 @@ guard_obeys(struct helper *fh, const struct frz_msg *fm, uint8_t how)
 		return;
 	}
 	fh->fh_thaws = fh->fh_thaws && fm->fm_op != FRZ_ARM;
-	if (fm->fm_op == FRZ_ARM) {
-		FUZZ_CHECK(fm->fm_deadline_ns > fr.fr_now_ns);
-		if (error == 0) {
-			fh->fh_armed = fm->fm_gen;
-			fh->fh_lease_ns = fm->fm_deadline_ns;
-		}
-	}
+	if (fm->fm_op == FRZ_ARM)
+		guard_arms(fh, fm, error);
 	if (fm->fm_op == FRZ_RELEASE && armed(dm0.dm_page))
 		error = EBUSY;
 	if (fm->fm_op == FRZ_PING)
@@ -673,8 +668,7 @@ fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout)
 
 	if (n == 1)
 		return (poll(pfd, n, 0));
-	check_undo(&dm0.dm_txn);
-	check_wait(dm0.dm_txn.tx_deadline_ns, timeout);
+	check_txn(&dm0.dm_txn, timeout);
 	for (role = 0; role < DM_NROLES; role++) {
 		check_wait(dm0.dm_helper[role].dh_deadline_ns, timeout);
 		check_expired(&fz.fz_helper[role]);

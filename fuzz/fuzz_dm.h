@@ -47,6 +47,7 @@ struct helper {
 	uint64_t fh_expired; /* the transaction whose lease it said has ended */
 	unsigned int fh_since; /* so often has the daemon looked since */
 	bool fh_refused;       /* it said of an order that it cannot */
+	bool fh_unarmed;       /* it was the guard's lease */
 	bool fh_thaws;	       /* was told to; once is enough for a guard */
 };
 
@@ -412,6 +413,19 @@ deserves_death(const struct helper *fh)
 	    recv(fh->fh_sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0);
 }
 
+/* One that refused a lease is not asked for another. */
+static void
+guard_arms(struct helper *fh, const struct frz_msg *fm, int error)
+{
+	FUZZ_CHECK(!fh->fh_unarmed);
+	FUZZ_CHECK(fm->fm_deadline_ns > fr.fr_now_ns);
+	fh->fh_unarmed = error != 0;
+	if (error != 0)
+		return;
+	fh->fh_armed = fm->fm_gen;
+	fh->fh_lease_ns = fm->fm_deadline_ns;
+}
+
 /* Who has a lease goes by it alone, and says so. */
 static void
 lease_ends(struct helper *fh, struct frz_page *pg)
@@ -517,14 +531,6 @@ worker_opens(struct helper *fh, const struct frz_msg *fm, uint8_t how)
 	say(fh, FRZ_DONE, FRZ_OPEN, error, fm->fm_index);
 }
 
-/* What has failed is being undone, as soon as it has. */
-static void
-check_undo(const struct dm_txn *tx)
-{
-	FUZZ_CHECK(!tx->tx_failed ||
-	    (tx->tx_phase != DM_FREEZING && tx->tx_phase != DM_HOLDING));
-}
-
 /* It does not sleep past a limit. */
 static void
 check_wait(uint64_t deadline_ns, int timeout)
@@ -536,6 +542,20 @@ check_wait(uint64_t deadline_ns, int timeout)
 	if (deadline_ns > fr.fr_now_ns)
 		most_ms = (deadline_ns - fr.fr_now_ns) / 1000000ULL + 1;
 	FUZZ_CHECK(timeout >= 0 && (uint64_t)timeout <= most_ms);
+}
+
+/* What has failed is being undone, as soon as it has. */
+static void
+check_txn(const struct dm_txn *tx, int timeout)
+{
+	FUZZ_CHECK(!tx->tx_failed ||
+	    (tx->tx_phase != DM_FREEZING && tx->tx_phase != DM_HOLDING));
+	check_wait(tx->tx_deadline_ns, timeout);
+	if (tx->tx_phase == DM_OPENING || tx->tx_phase == DM_FREEZING ||
+	    tx->tx_phase == DM_THAWING)
+		check_wait(tx->tx_kill_ns, timeout);
+	if (tx->tx_phase == DM_THAWING && !tx->tx_freeze_answered)
+		check_wait(tx->tx_refuse_ns, timeout);
 }
 
 /* Whether everything that the transaction is to freeze is frozen by us. */
