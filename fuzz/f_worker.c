@@ -59,6 +59,8 @@ frz_fs_freeze(int fd)
 	uint32_t i;
 	int error;
 
+	/* Nothing is frozen for ever. */
+	FUZZ_CHECK(atomic_load(&fz.fz_page->pg_worker_lease_ns) != 0);
 	for (i = 0; i < wk0.wk_count; i++)
 		FUZZ_CHECK(wk0.wk_fd[i] != fd ||
 		    (fz.fz_page->pg_slots[i].fs_flags & FRZ_F_SYNC_ONLY) == 0);

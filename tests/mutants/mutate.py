@@ -176,7 +176,7 @@ STATEMENT = re.compile(
 
 BOUND = re.compile(r" [<>]=? ")
 TIME_BEFORE = re.compile(r"_ns(?:\(\))?$")
-TIME_BEHIND = re.compile(r"[\w>.-]*_ns\b")
+TIME_BEHIND = re.compile(r"[\w>.\[\]-]*_ns\b")
 
 
 def is_moment(text, start, end, new):

@@ -349,6 +349,22 @@ a_state_moves_only_from_what_it_is(void **state)
 	assert_int_equal(atomic_load(&fs.fs_state), FRZ_FREEZING);
 }
 
+/* The clock goes on: only what does not depend on how fast is asked. */
+static void
+a_wait_is_rounded_up_and_bounded(void **state)
+{
+	uint64_t now = frz_now_ns();
+
+	(void)state;
+	assert_int_equal(frz_wait_ms(UINT64_MAX), -1);
+	assert_int_equal(frz_wait_ms(0), 0);
+	assert_int_equal(frz_wait_ms(now), 0);
+	assert_int_equal(frz_wait_ms(UINT64_MAX - 1), 3600000);
+	assert_int_equal(frz_wait_ms(now + 4000000ULL * 1000000), 3600000);
+	assert_in_range(
+	    frz_wait_ms(now + 3000000ULL * 1000000), 2000000, 3000001);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -369,6 +385,7 @@ main(void)
 		CASE(levels_are_met_from_the_highest_to_the_lowest),
 		CASE(what_may_be_frozen_is_armed_and_an_accident_as_well),
 		CASE(a_state_moves_only_from_what_it_is),
+		CASE(a_wait_is_rounded_up_and_bounded),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
