@@ -4,8 +4,8 @@
 #
 # Says what a real Hyper-V host does with this guest, to be sent to the
 # developers of hv_vss, who had none: run it as root on a Linux guest in which
-# hv_vss_driver runs with --set trace=FILE, after a production checkpoint or two
-# taken from the host:
+# hv_vss_driver runs with --set trace=FILE, or on a FreeBSD guest with the
+# kernel's module, after a production checkpoint or two taken from the host:
 #
 #	sh hyperv-report.sh [TRACE-FILE] >report.txt
 #
@@ -66,8 +66,18 @@ for block in "$bus"/*/host*/target*/*:*:*:*/block/*; do
 	echo "${path%%/*} ${address##*/} ${block##*/}"
 done
 
+if [ "$(uname -s)" = FreeBSD ]; then
+	part "FreeBSD: devices of the bus, buses of CAM, disks"
+	try sysctl kern.vm_guest dev.vmbus dev.storvsc
+	try camcontrol devlist -v
+	try sysctl -n kern.geom.conftxt
+	part "FreeBSD: the module, and its last events"
+	try sysctl dev.hvvssg
+	try sysctl -n dev.hvvssg.0.trace
+fi
+
 part "hv_vss: versions, negotiated versions, clients, limits"
-try hv_vss_driver --version
+try hv_vss_daemon --version
 try hv_vssctl status --json
 
 part "checkpoints: order, times, outcome, disks the host named"

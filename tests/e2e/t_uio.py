@@ -266,4 +266,21 @@ def the_report_for_the_developers_names_device_rings_and_requests():
         check(part in out, f"{part} is in: {out}")
 
 
+@case
+def on_freebsd_the_report_asks_its_own_programs():
+    where = "/run/fbsd"
+    for name, text in (("uname", "echo FreeBSD"), ("sysctl", "echo sysctl=$*"),
+                       ("camcontrol", "exit 1")):
+        write(f"{where}/{name}", f"#!/bin/sh\n{text}\n")
+        os.chmod(f"{where}/{name}", 0o755)
+    status, out, _ = hvtest.run(
+        ["env", f"PATH={where}:{os.environ['PATH']}", "sh",
+         f"{hvtest.BUILD}/tests/hyperv-report.sh"])
+    check(status == 0, out)
+    for part in ("sysctl=kern.vm_guest dev.vmbus dev.storvsc",
+                 "(camcontrol devlist -v failed)", "sysctl=-n kern.geom.conftxt",
+                 "sysctl=-n dev.hvvssg.0.trace", "no trace file"):
+        check(part in out, f"{part} is in: {out}")
+
+
 hvtest.main()
