@@ -99,7 +99,8 @@ class Kernel(threading.Thread):
             if op == SUSPEND:
                 return self.suspend(conn, mine, fsid)
             if op == RESUME:
-                if mine[0] is None:
+                if mine[0] not in self.frozen:
+                    mine[0] = None
                     return errno.ENOENT
                 if mine[0] in self.refuse:
                     return self.refuse.pop(mine[0])
@@ -291,12 +292,24 @@ def what_somebody_else_froze_is_refused_and_left_alone():
     f = Freezer(k)
     m = f.freeze()
     check(m and m["errno"] == errno.EBUSY and m["index"] == 3, "freeze: %s" % m)
+    until(lambda: list(k.frozen) == [6], "it lets go of the others by itself", 2)
     m = f.thaw()
     check(m and m["errno"] == 0, "thaw: %s" % m)
     check(f.slot(3)[0] == frzlib.NOT_OURS, "state %d" % f.slot(3)[0])
     check(list(k.frozen) == [6], "frozen: %s" % k.frozen)
     f.release()
     check(k.log.count(("freeze", 2)) == 0, "went on: %s" % k.log)
+
+
+@case
+def what_somebody_else_thawed_is_told():
+    k = Kernel()
+    f = Freezer(k)
+    check(f.freeze()["errno"] == 0, "freeze")
+    del k.frozen[2]
+    m = f.thaw()
+    check(m and m["errno"] == errno.EINVAL, "thaw: %s" % m)
+    f.release()
 
 
 @case

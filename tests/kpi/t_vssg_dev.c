@@ -34,11 +34,14 @@ the_fs_device_opens_once_and_clients_are_limited(void **state)
 	assert_int_equal(try_open(&more, APP, "one too many", 0), EMFILE);
 	assert_int_equal(kpi_sysctl_u64(vdev, "turned_away"), 3);
 	kpi_taskqueues_settle();
-	assert_true(kpi_log_has("opens were turned away"));
+	assert_true(kpi_log_has("2 opens were turned away"));
+	kpi_log_clear();
 	while (i-- > 0)
 		client_close(&c[i]);
 	assert_int_equal(try_open(&more, APP, "now", 1001), 0);
 	client_close(&more);
+	kpi_taskqueues_settle();
+	assert_false(kpi_log_has("turned away"));
 }
 
 static void
@@ -179,6 +182,36 @@ kqueue_tells_what_poll_tells(void **state)
 	assert_int_equal(kpi_kevent(kq, WAIT_MS, &flags, &data), 0);
 	serve(&app, HV_VSS_THAW, VSS_SUCCESS);
 	kpi_kqueue_close(kq);
+}
+
+static void
+who_waits_by_kqueue_takes_part(void **state)
+{
+	struct kpi_kqueue *kq = kpi_kqueue();
+	struct client other;
+
+	(void)state;
+	assert_int_equal(try_open(&other, APP, "other", 0), 0);
+	assert_int_equal(kpi_sysctl_u64(vdev, "apps"), 1);
+	assert_int_equal(kpi_kevent_add(kq, other.c_file, EVFILT_READ), 0);
+	assert_int_equal(kpi_sysctl_u64(vdev, "apps"), 2);
+	kpi_kqueue_close(kq);
+	client_close(&other);
+}
+
+static void
+nobody_opens_what_is_going(void **state)
+{
+	struct client late;
+
+	(void)state;
+	mtx_lock(&vssg.vs_mtx);
+	vssg.vs_state = VSSG_STOPPING;
+	mtx_unlock(&vssg.vs_mtx);
+	assert_int_equal(try_open(&late, APP, "late", 0), ENXIO);
+	mtx_lock(&vssg.vs_mtx);
+	vssg.vs_state = VSSG_RUNNING;
+	mtx_unlock(&vssg.vs_mtx);
 }
 
 struct watcher {
@@ -323,6 +356,8 @@ main(void)
 		CASE(extensions_say_name_time_and_disks),
 		CASE(who_sleeps_in_poll_is_woken),
 		CASE(kqueue_tells_what_poll_tells),
+		CASE(who_waits_by_kqueue_takes_part),
+		CASE(nobody_opens_what_is_going),
 		CASE(a_watcher_gets_eof_when_the_module_goes),
 		CASE(open_and_close_storms_do_no_harm),
 	};

@@ -119,6 +119,8 @@ a_host_that_closes_takes_the_channel_away(void **state)
 static void
 wrong_reads_and_writes_are_refused(void **state)
 {
+	static uint8_t
+	    longer[sizeof(struct hv_vss_loop) + HV_VSS_LOOP_PAYLOAD + 1];
 	struct hv_vss_loop hl = { 1, 8, 0 };
 	size_t len;
 
@@ -128,6 +130,10 @@ wrong_reads_and_writes_are_refused(void **state)
 	hl.hl_len = 0xffffffffU;
 	memcpy(buf, &hl, sizeof(hl));
 	assert_int_equal(kpi_write(host.c_file, buf, sizeof(buf)), EINVAL);
+	hl.hl_len = HV_VSS_LOOP_PAYLOAD + 1;
+	memcpy(longer, &hl, sizeof(hl));
+	assert_int_equal(
+	    kpi_write(host.c_file, longer, sizeof(longer)), EINVAL);
 	len = sizeof(buf) - 1;
 	assert_int_equal(kpi_read(host.c_file, buf, &len), EINVAL);
 	len = sizeof(buf);

@@ -44,6 +44,7 @@ a_refusal_fails_freeze_and_is_undone(void **state)
 	serve(&app, HV_VSS_THAW, VSS_SUCCESS);
 	kpi_taskqueues_settle();
 	assert_true(kpi_log_has("application webserver"));
+	assert_false(kpi_log_has("(pid 0)"));
 	assert_true(kpi_log_has("the log is full"));
 	client_close(&app2);
 	freeze();
@@ -94,6 +95,24 @@ the_daemon_that_dies_breaks_the_hold(void **state)
 	serve(&app, HV_VSS_THAW, VSS_SUCCESS);
 	ask(VSS_WIRE_THAW);
 	assert_int_equal(reply(), FAIL_S);
+	kpi_taskqueues_settle();
+	assert_true(kpi_log_has("the hold was lost"));
+}
+
+static void
+lines_beyond_the_room_are_counted(void **state)
+{
+	(void)state;
+	kpi_taskqueues_settle();
+	mtx_lock(&vssg.vs_mtx);
+	vssg.vs_nlines_lost = 0;
+	for (unsigned i = 0; i < VSSG_NLINES + 8; i++)
+		vssg_log(&vssg, VSSG_LINE_CHANNEL, 0, "a line");
+	assert_int_equal(vssg.vs_nlines, VSSG_NLINES);
+	assert_int_equal(vssg.vs_nlines_lost, 8);
+	mtx_unlock(&vssg.vs_mtx);
+	kpi_taskqueues_settle();
+	assert_true(kpi_log_has("a line"));
 }
 
 static void
@@ -324,6 +343,10 @@ static void
 the_base_systems_driver_is_noticed(void **state)
 {
 	(void)state;
+	kpi_log_clear();
+	assert_int_equal(kpi_module_load(), 0);
+	assert_false(kpi_log_has("this one stays away"));
+	assert_int_equal(kpi_module_unload(false), 0);
 	kpi_base_driver(true);
 	assert_int_equal(kpi_module_load(), 0);
 	assert_true(kpi_log_has("this one stays away"));
@@ -466,6 +489,7 @@ main(void)
 		CASE(silence_is_answered_within_the_limit),
 		CASE(without_a_daemon_freeze_fails),
 		CASE(the_daemon_that_dies_breaks_the_hold),
+		CASE(lines_beyond_the_room_are_counted),
 		CASE(a_suspension_counts_for_every_limit),
 		CASE(a_revoked_channel_at_every_step_undoes_and_comes_back),
 		CASE(a_forced_unload_at_every_step_is_clean),

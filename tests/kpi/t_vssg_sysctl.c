@@ -93,6 +93,7 @@ best_effort_does_not_wait_for_the_silent(void **state)
 	serve(&fs, HV_VSS_THAW, VSS_SUCCESS);
 	assert_int_equal(reply(), VMBUS_ICMSG_S_OK);
 	assert_int_equal(kpi_sysctl_set(vdev, "besteffort", 0), 0);
+	assert_int_equal(kpi_sysctl_u64(vdev, "besteffort"), 0);
 }
 
 int

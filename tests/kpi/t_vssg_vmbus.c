@@ -101,7 +101,10 @@ what_is_too_long_or_of_another_type_is_skipped(void **state)
 	assert_int_equal(kpi_sysctl_u64(vdev, "dropped"), 1);
 }
 
-/* Writes a descriptor where the guest reads next, and moves the write index. */
+/*
+ * Writes a descriptor where the guest of a new channel reads first, and moves
+ * the write index.
+ */
 static void
 spoil(uint16_t hlen, uint16_t tlen, uint32_t in)
 {
@@ -126,6 +129,7 @@ a_corrupt_ring_ends_the_channel_and_nothing_else(void **state)
 	} bad[] = {
 		{ 1, 3, 32 },	       /* the header is in itself */
 		{ 4, 3, 48 },	       /* longer than the packet */
+		{ 4, 3, 32 },	       /* the same, and nothing behind it */
 		{ 2, 7, 48 },	       /* the packet longer than the ring */
 		{ 2, 65535, 48 },      /* very much */
 		{ 2, 5, 8 },	       /* less than a descriptor */
@@ -142,6 +146,7 @@ a_corrupt_ring_ends_the_channel_and_nothing_else(void **state)
 		assert_true(kpi_log_has("broke the channel's rules"));
 		kpi_log_clear();
 		assert_int_equal(kpi_sysctl_u64(vdev, "channel"), 0);
+		assert_int_equal(kpi_sysctl_u64(vdev, "dropped"), 0);
 		/* Nothing more is read from it. */
 		spoil(2, 5, 48);
 		kpi_chan_revoke(chan);
@@ -149,6 +154,9 @@ a_corrupt_ring_ends_the_channel_and_nothing_else(void **state)
 		channel_offer();
 		freeze();
 		thaw();
+		kpi_chan_revoke(chan);
+		channel_gone();
+		channel_offer();
 	}
 }
 

@@ -192,6 +192,7 @@ what_lies_on_no_disk_that_the_host_names_is_left_alone(void **state)
 	try("gen2-one-disk");
 	try("gen2-part-of-a-volume");
 	try("gen2-root");
+	try("gen2-foreign");
 	try("gen1-one-disk");
 }
 
