@@ -95,16 +95,26 @@ walk_image(struct walk *wk, char *file)
 	return (fs_table_lies_on_file(wk->wk_ft, wk->wk_fs, file));
 }
 
-/* Notes the device of a directory. */
+/*
+ * Notes the device of a directory.  EEXIST: it was met on another way, with all
+ * that is below it.  There may be as many ways as two to the number of layers.
+ */
 static int
 walk_note(struct walk *wk, const char *dir)
 {
+	struct fs_system *fy = &wk->wk_ft->ft_fs[wk->wk_fs];
 	struct fs_device fv = { .fv_hardware = exists(dir, "device") };
 	char line[32];
 
 	if (!sysfs_line(dir, "dev", line, sizeof(line)) ||
-	    sscanf(line, "%u:%u", &fv.fv_major, &fv.fv_minor) != 2)
-		return (0);
+	    sscanf(line, "%u:%u", &fv.fv_major, &fv.fv_minor) != 2) {
+		fy->fy_ground = FS_GROUND_UNSEEN;
+		return (EEXIST);
+	}
+	for (unsigned int i = 0; i < fy->fy_ndevices; i++)
+		if (fy->fy_devices[i].fv_major == fv.fv_major &&
+		    fy->fy_devices[i].fv_minor == fv.fv_minor)
+			return (EEXIST);
 	return (fs_table_device(wk->wk_ft, wk->wk_fs, &fv));
 }
 
@@ -179,7 +189,7 @@ walk_device(struct walk *wk, const char *dir)
 		dir = whole;
 	error = walk_note(wk, dir);
 	if (error != 0)
-		return (error);
+		return (error == EEXIST ? 0 : error);
 	if (sysfs_line(dir, "loop/backing_file", file, sizeof(file)))
 		return (walk_image(wk, file));
 	wk->wk_depth++;
