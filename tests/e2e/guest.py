@@ -331,14 +331,17 @@ def hanging():
 
 
 def _waits_for_disks(pid):
-    """A test's own and a thread of the kernel's do, now and then."""
+    """This test's own and a thread of the kernel's do, now and then."""
     try:
         with open("/proc/%s/stat" % pid, encoding="utf-8",
                   errors="replace") as f:
-            comm, _, rest = f.read().rpartition(")")
+            pid_and_name, _, rest = f.read().rpartition(")")
+        with open("/proc/self/comm", encoding="utf-8", errors="replace") as f:
+            own = f.read().rstrip("\n")
     except OSError:
         return False
-    return "(python3" in comm or bool(int(rest.split()[6]) & PF_KTHREAD)
+    return (pid_and_name.partition("(")[2] == own or
+            bool(int(rest.split()[6]) & PF_KTHREAD))
 
 
 def freezer_pid(role):
