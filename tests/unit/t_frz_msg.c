@@ -365,6 +365,32 @@ a_wait_is_rounded_up_and_bounded(void **state)
 	    frz_wait_ms(now + 3000000ULL * 1000000), 2000000, 3000001);
 }
 
+static void
+a_transaction_begins_with_a_clean_page(void **state)
+{
+	struct frz_page *pg;
+	int fd;
+
+	(void)state;
+	assert_int_equal(frz_page_create(&fd, &pg), 0);
+	atomic_store(&pg->pg_stop, 1);
+	atomic_store(&pg->pg_swept, 1);
+	atomic_store(&pg->pg_worker_lease_ns, 5);
+	atomic_store(&pg->pg_guard_lease_ns, 6);
+	atomic_store(&pg->pg_slots[FRZ_FS_MAX - 1].fs_state, FRZ_THAWED);
+	frz_page_begin(pg, 7, 3);
+	assert_int_equal(atomic_load(&pg->pg_stop), 0);
+	assert_int_equal(atomic_load(&pg->pg_swept), 0);
+	assert_int_equal(atomic_load(&pg->pg_worker_lease_ns), 0);
+	assert_int_equal(atomic_load(&pg->pg_guard_lease_ns), 0);
+	assert_int_equal(atomic_load(&pg->pg_gen), 7);
+	assert_int_equal(atomic_load(&pg->pg_count), 3);
+	assert_int_equal(
+	    atomic_load(&pg->pg_slots[FRZ_FS_MAX - 1].fs_state), FRZ_PLANNED);
+	frz_page_unmap(pg);
+	(void)close(fd);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -386,6 +412,7 @@ main(void)
 		CASE(what_may_be_frozen_is_armed_and_an_accident_as_well),
 		CASE(a_state_moves_only_from_what_it_is),
 		CASE(a_wait_is_rounded_up_and_bounded),
+		CASE(a_transaction_begins_with_a_clean_page),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
