@@ -31,6 +31,8 @@ static struct {
 	uint64_t fz_gen;
 	unsigned int fz_idle;
 	struct pollfd fz_told[NTOLD];
+	int fz_holds; /* descriptors that the guard has not seen yet */
+	unsigned int fz_guards;
 	bool fz_lost; /* an order may have been lost: the socket was full */
 } fz;
 
@@ -103,6 +105,30 @@ check_frozen(void)
 }
 
 static void
+guard_reads(void)
+{
+	struct frz_msg fm;
+	struct frz_fds ff;
+
+	while (fz.fz_guard != -1 && frz_recv(fz.fz_guard, &fm, &ff) == 0) {
+		FUZZ_CHECK(fm.fm_op == FRZ_HOLD && ff.ff_count == 1);
+		frz_fds_close(&ff);
+		fz.fz_holds--;
+	}
+}
+
+/* What is open the guard has been given. */
+static void
+was_opened(uint32_t i)
+{
+	uint32_t flags = fz.fz_page->pg_slots[i % FRZ_FS_MAX].fs_flags;
+
+	FUZZ_CHECK(fz.fz_count++ < FRZ_FS_MAX);
+	if (wk0.wk_peer != -1 && (flags & FRZ_F_SYNC_ONLY) == 0)
+		fz.fz_holds++;
+}
+
+static void
 take_answers(void)
 {
 	struct frz_msg fm;
@@ -116,7 +142,7 @@ take_answers(void)
 		FUZZ_CHECK(fm.fm_of < FRZ_NOPS);
 		FUZZ_CHECK(++fz.fz_done[fm.fm_of] <= fz.fz_sent[fm.fm_of]);
 		if (fm.fm_of == FRZ_OPEN && fm.fm_errno == 0)
-			FUZZ_CHECK(fz.fz_count++ < FRZ_FS_MAX);
+			was_opened(fm.fm_index);
 		if (fm.fm_of == FRZ_RELEASE && fm.fm_errno == 0)
 			fz.fz_count = 0;
 		if (fm.fm_of == FRZ_FREEZE && fm.fm_errno == 0)
@@ -160,6 +186,7 @@ attach(uint8_t how)
 	if (sv[1] != -1) {
 		close_it(&fz.fz_guard);
 		fz.fz_guard = sv[1];
+		fz.fz_guards++;
 	}
 }
 
@@ -268,8 +295,6 @@ static void
 act(void)
 {
 	struct fuzz_in *fi = &fr.fr_in;
-	struct frz_msg fm;
-	struct frz_fds ff;
 	uint8_t what = fuzz_u8(fi);
 
 	switch (what % 12) {
@@ -292,9 +317,7 @@ act(void)
 	case 6:
 		if (what / 12 % 4 == 0)
 			close_it(&fz.fz_guard);
-		while (
-		    fz.fz_guard != -1 && frz_recv(fz.fz_guard, &fm, &ff) == 0)
-			frz_fds_close(&ff);
+		guard_reads();
 		break;
 	case 7:
 		foreign(fuzz_u8(fi));
@@ -375,6 +398,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	frz_worker(sv[1]);
 	for (i = 0; i < NFAKES; i++)
 		FUZZ_CHECK(!fr.fr_frozen[i]);
+	guard_reads();
+	FUZZ_CHECK(fz.fz_guard == -1 || fz.fz_lost || fz.fz_guards != 1 ||
+	    fz.fz_holds <= 0);
 	/* What the end of its process would close. */
 	for (i = 0; i < wk0.wk_count; i++)
 		(void)close(wk0.wk_fd[i]);
