@@ -18,6 +18,7 @@ static int fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout);
 
 #define POLLS_MAX 20000
 #define NTOLD	  3
+#define NO_ANSWER (-1)
 #define IDLE	  50 /* rounds without a job: it is at rest */
 
 static struct {
@@ -33,6 +34,8 @@ static struct {
 	struct pollfd fz_told[NTOLD];
 	int fz_holds; /* descriptors that the guard has not seen yet */
 	unsigned int fz_guards;
+	int32_t fz_errno;     /* of the last answer */
+	unsigned int fz_step; /* of the last transaction */
 	bool fz_lost; /* an order may have been lost: the socket was full */
 } fz;
 
@@ -141,6 +144,7 @@ take_answers(void)
 			continue;
 		FUZZ_CHECK(fm.fm_of < FRZ_NOPS);
 		FUZZ_CHECK(++fz.fz_done[fm.fm_of] <= fz.fz_sent[fm.fm_of]);
+		fz.fz_errno = fm.fm_errno;
 		if (fm.fm_of == FRZ_OPEN && fm.fm_errno == 0)
 			was_opened(fm.fm_index);
 		if (fm.fm_of == FRZ_RELEASE && fm.fm_errno == 0)
@@ -336,6 +340,44 @@ act(void)
 	take_answers();
 }
 
+/*
+ * What came before is undone, and nobody does anything wrong any more: a whole
+ * transaction works.  False when it is over.
+ */
+static bool
+one_transaction(void)
+{
+	static const uint32_t ops[] = { FRZ_THAW, FRZ_RELEASE, FRZ_ATTACH,
+		FRZ_OPEN, FRZ_OPEN, FRZ_FLUSH, FRZ_FREEZE, FRZ_THAW,
+		FRZ_RELEASE };
+	unsigned int step = fz.fz_step, done = sizeof(ops) / sizeof(*ops);
+	struct frz_msg fm = { 0 };
+
+	if (step != 0 && fz.fz_errno == NO_ANSWER)
+		return (true);
+	fz.fz_step++;
+	FUZZ_CHECK(step < 3 || fz.fz_errno == 0);
+	FUZZ_CHECK(step != 7 || (fr.fr_frozen[0] && fr.fr_frozen[1]));
+	if (step == 0)
+		memset(fr.fr_foreign, 0, sizeof(fr.fr_foreign));
+	if (step == done)
+		return (false);
+	if (step == 2)
+		frz_page_begin(fz.fz_page, ++fz.fz_gen, 2);
+	fm.fm_op = ops[step];
+	fz.fz_errno = NO_ANSWER;
+	if (fm.fm_op == FRZ_ATTACH) {
+		attach(0);
+		return (true);
+	}
+	fm.fm_gen = fz.fz_gen;
+	fm.fm_count = fm.fm_index = fz.fz_count;
+	fm.fm_level = fz.fz_count;
+	fm.fm_deadline_ns = fr.fr_now_ns + 60000000000ULL;
+	send_order(&fm, NULL);
+	return (true);
+}
+
 /* The input is used up: threads and time do their part, then the daemon. */
 static void
 come_to_an_end(void)
@@ -348,10 +390,11 @@ come_to_an_end(void)
 	if (fr.fr_njobs != 0 || (fuzz_poll)(&pfd, 1, 0) != 0)
 		return;
 	if (fz.fz_daemon != -1 && ++fz.fz_idle > IDLE) {
-		for (op = 0; op < FRZ_NOPS; op++)
+		for (op = 0; op < FRZ_NOPS && fz.fz_step == 0; op++)
 			FUZZ_CHECK(fz.fz_lost || fz.fz_sent[op] == 0 ||
 			    fz.fz_done[op] != 0);
-		close_it(&fz.fz_daemon);
+		if (fz.fz_lost || !one_transaction())
+			close_it(&fz.fz_daemon);
 	}
 	pass_time(1000000000ULL);
 }
