@@ -79,7 +79,7 @@ cov: ## line and branch coverage of the unit tests, with a floor for core
 	@$(RUN) cov unit-tests
 	@tools/cov build/cov
 
-mutants: ## break the sources on purpose; the tests must notice (PART=freezer, PART=sweep SEED= N=)
+mutants: ## break the sources on purpose; the tests must notice (PART=freezer, PART=freebsd, PART=sweep SEED= N=)
 	@sh tools/setup check
 	@tests/mutants/mutants --part "$(PART)" --seed "$(SEED)" --count "$(N)"
 

@@ -137,7 +137,13 @@ what_the_host_has_not_negotiated_is_left_out(void **state)
 	assert_int_equal(status_ask(&sd, "", err, sizeof(err)), 0);
 	assert_null(strstr(sd.sd_text, "framework"));
 	assert_null(strstr(sd.sd_text, "message"));
+	assert_non_null(strstr(sd.sd_text, "\"connected\":true"));
 	status_free(&sd);
+	sysctls[find("channel")].sc_value = 0;
+	assert_int_equal(status_ask(&sd, "", err, sizeof(err)), 0);
+	assert_non_null(strstr(sd.sd_text, "\"connected\":false"));
+	status_free(&sd);
+	sysctls[find("channel")].sc_value = 1;
 	sysctls[find("fw_version")].sc_text = "3.0";
 	sysctls[find("msg_version")].sc_text = "5.0";
 }
