@@ -10,4 +10,5 @@ import uiolib
 # What is of the link itself: its rings' size, and its events.
 uiolib.in_place_of_the_ring_link("t_pairs", "t_ring_host", without=(
     "a_ring_of_one_page_of_data_serves",
+    "packets_wrap_at_every_place_of_the_rings_end",
     "an_event_made_blocking_does_not_put_the_driver_to_sleep"))
