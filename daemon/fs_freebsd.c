@@ -189,6 +189,29 @@ stacked_ground(struct fs_table *ft, unsigned int mount)
 	return (fs_table_lies_on(ft, m->fm_fs, ft->ft_mounts[upper].fm_fs));
 }
 
+/* Of a volume GEOM does not show the pool, which need not be mounted. */
+static int
+device_ground(struct fs_table *ft, unsigned int mount, const char *provider,
+    const char *conftxt)
+{
+	static const char zvol[] = "zvol/";
+	struct fs_system *fy = &ft->ft_fs[ft->ft_mounts[mount].fm_fs];
+	struct fs_mount pool = { .fm_type = "zfs" };
+
+	fy->fy_block = true;
+	if (strncmp(provider, zvol, sizeof(zvol) - 1) != 0)
+		return (fs_geom_ground(ft, mount, provider, conftxt));
+	pool.fm_source = provider + sizeof(zvol) - 1;
+	fy->fy_ground = FS_GROUND_UNSEEN;
+	for (unsigned int i = 0; i < ft->ft_nmounts; i++)
+		if (same_pool(&ft->ft_mounts[i], &pool)) {
+			fy->fy_ground = FS_GROUND_KNOWN;
+			return (fs_table_lies_on(ft, ft->ft_mounts[mount].fm_fs,
+			    ft->ft_mounts[i].fm_fs));
+		}
+	return (0);
+}
+
 static int
 find_ground(struct fs_table *ft, const char *conftxt)
 {
@@ -197,7 +220,6 @@ find_ground(struct fs_table *ft, const char *conftxt)
 
 	for (unsigned int i = 0; i < ft->ft_nmounts && error == 0; i++) {
 		const struct fs_mount *m = &ft->ft_mounts[i];
-		struct fs_system *fy = &ft->ft_fs[m->fm_fs];
 
 		switch (fs_class(m->fm_type)) {
 		case FS_CLASS_STACKED:
@@ -206,12 +228,11 @@ find_ground(struct fs_table *ft, const char *conftxt)
 		case FS_CLASS_FREEZE:
 		case FS_CLASS_SYNC:
 		case FS_CLASS_UNKNOWN:
-			if (strncmp(m->fm_source, dev, sizeof(dev) - 1) == 0) {
-				fy->fy_block = true;
-				error = fs_geom_ground(ft, i,
+			if (strncmp(m->fm_source, dev, sizeof(dev) - 1) == 0)
+				error = device_ground(ft, i,
 				    m->fm_source + sizeof(dev) - 1, conftxt);
-			} else if (strcmp(m->fm_type, "zfs") == 0)
-				fy->fy_block = true;
+			else if (strcmp(m->fm_type, "zfs") == 0)
+				ft->ft_fs[m->fm_fs].fy_block = true;
 			break;
 		default:
 			break;

@@ -29,7 +29,7 @@ struct verdict {
 	bool vd_made;
 	bool vd_depth_made;
 	unsigned int vd_mount; /* the one that is opened, or stands for all */
-	unsigned int vd_depth; /* how many frozen ones lie below it */
+	unsigned int vd_depth; /* how many that come after it lie below it */
 	const char *vd_reason;
 	const char *vd_remedy[PLAN_NREMEDIES];
 };
@@ -496,7 +496,21 @@ decide_fs(struct making *mk, unsigned int fs)
 		decide_type(mk, fs, class);
 }
 
-/* How many frozen file systems lie below one another under this one. */
+/*
+ * Whether what lies on it comes before it: it is frozen, or a pool, whose flush
+ * writes out what the freeze of that wrote to it.
+ */
+static bool
+has_step(const struct making *mk, unsigned int fs)
+{
+	enum plan_action action = mk->mk_verdicts[fs].vd_action;
+
+	return (action == PLAN_FREEZE ||
+	    (action == PLAN_SYNC &&
+		strcmp(standing_for(mk, fs)->fm_type, "zfs") == 0));
+}
+
+/* How many of those lie below one another under this one. */
 static unsigned int
 find_depth(struct making *mk, unsigned int fs)
 {
@@ -509,7 +523,7 @@ find_depth(struct making *mk, unsigned int fs)
 	vd->vd_depth_made = true;
 	for (unsigned int i = 0; i < fy->fy_nlower; i++) {
 		depth = find_depth(mk, fy->fy_lower[i]);
-		if (mk->mk_verdicts[fy->fy_lower[i]].vd_action == PLAN_FREEZE)
+		if (has_step(mk, fy->fy_lower[i]))
 			depth++;
 		if (depth > vd->vd_depth)
 			vd->vd_depth = depth;
@@ -559,20 +573,24 @@ static unsigned int
 set_levels(struct making *mk)
 {
 	const struct fs_table *ft = &mk->mk_ft;
+	struct verdict *vd;
 	unsigned int deepest = 0, levels = 0;
 
-	for (unsigned int fs = 0; fs < ft->ft_nfs; fs++)
-		if (mk->mk_verdicts[fs].vd_action == PLAN_FREEZE) {
-			levels = 1;
-			if (find_depth(mk, fs) > deepest)
-				deepest = find_depth(mk, fs);
-			mk->mk_verdicts[fs].vd_reason = where_frozen(mk, fs);
-		}
+	for (unsigned int fs = 0; fs < ft->ft_nfs; fs++) {
+		vd = &mk->mk_verdicts[fs];
+		if (has_step(mk, fs) && find_depth(mk, fs) > deepest)
+			deepest = vd->vd_depth;
+		if (vd->vd_action == PLAN_FREEZE)
+			vd->vd_reason = where_frozen(mk, fs);
+	}
 	/* The highest stack goes first; what lies on nothing goes last. */
-	for (unsigned int fs = 0; fs < ft->ft_nfs; fs++)
-		mk->mk_verdicts[fs].vd_depth = deepest -
-		    mk->mk_verdicts[fs].vd_depth;
-	return (levels == 0 ? 0 : deepest + 1);
+	for (unsigned int fs = 0; fs < ft->ft_nfs; fs++) {
+		vd = &mk->mk_verdicts[fs];
+		vd->vd_depth = deepest - vd->vd_depth;
+		if (vd->vd_action == PLAN_FREEZE && vd->vd_depth >= levels)
+			levels = vd->vd_depth + 1;
+	}
+	return (levels);
 }
 
 static const char *
@@ -603,7 +621,9 @@ add_line(struct making *mk, struct plan *pn, unsigned int mount)
 		pl->pl_action = PLAN_LEAVE;
 		pl->pl_reason = same_as(mk, mount);
 	}
-	pl->pl_level = pl->pl_action == PLAN_FREEZE ? vd->vd_depth : 0;
+	pl->pl_level = pl->pl_action != PLAN_LEAVE && has_step(mk, m->fm_fs) ?
+	    vd->vd_depth :
+	    0;
 	pl->pl_order = mount;
 	pl->pl_mnt_id = m->fm_id;
 	pl->pl_major = m->fm_major;

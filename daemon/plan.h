@@ -38,7 +38,7 @@ enum plan_action {
 
 struct plan_line {
 	enum plan_action pl_action;
-	unsigned int pl_level; /* FREEZE: from low to high, thaw the reverse */
+	unsigned int pl_level; /* from low to high, thaw the reverse */
 	unsigned int pl_order; /* place in the mount table */
 	uint64_t pl_mnt_id;    /* as statx(2) says it */
 	uint32_t pl_major;     /* device number, as the mount table says it */

@@ -115,6 +115,21 @@ frz_ufs_find(uint64_t id, struct statfs *found)
 	return (error);
 }
 
+/* Its own, or that of the volume it lies on, which need not be mounted. */
+static void
+frz_ufs_pool(const struct statfs *sf, struct frz_ufs *fu)
+{
+	static const char zvol[] = "/dev/zvol/";
+	const char *name = sf->f_mntfromname;
+
+	if (strncmp(name, zvol, sizeof(zvol) - 1) == 0)
+		name += sizeof(zvol) - 1;
+	else if (strcmp(sf->f_fstypename, "zfs") != 0)
+		return;
+	memcpy(fu->fu_pool, name, strcspn(name, "/"));
+	frz_zfs_open();
+}
+
 int
 frz_ufs_open(const struct frz_msg *fm, struct frz_ufs *fu)
 {
@@ -130,11 +145,7 @@ frz_ufs_open(const struct frz_msg *fm, struct frz_ufs *fu)
 	if (error != 0)
 		return (error);
 	fu->fu_fsid = sf.f_fsid;
-	if (strcmp(sf.f_fstypename, "zfs") == 0) {
-		memcpy(fu->fu_pool, sf.f_mntfromname, sizeof(fu->fu_pool));
-		fu->fu_pool[strcspn(fu->fu_pool, "/")] = '\0';
-		frz_zfs_open();
-	}
+	frz_ufs_pool(&sf, fu);
 	if ((fm->fm_flags & FRZ_F_SYNC_ONLY) != 0)
 		return (0);
 	if (strcmp(sf.f_fstypename, "ufs") != 0)

@@ -31,7 +31,7 @@
 struct frz_ufs {
 	int fu_fd; /* /dev/ufssuspend, -1: flushed only */
 	struct fsid fu_fsid;
-	char fu_pool[MNAMELEN]; /* ZFS: what is flushed with it, or "" */
+	char fu_pool[MNAMELEN]; /* what is flushed with it, or "" */
 };
 
 /*

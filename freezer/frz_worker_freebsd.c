@@ -33,7 +33,8 @@ struct wk {
 	struct frz_page *wk_page;
 	int wk_ctl;
 	struct frz_ufs wk_fs[FRZ_FS_MAX];
-	uint32_t wk_count; /* of them, slots 0 on */
+	bool wk_flushed[FRZ_FS_MAX]; /* its pool, in this FREEZE */
+	uint32_t wk_count;	     /* of them, slots 0 on */
 	uint64_t wk_gen;
 	uint64_t wk_lease_ns; /* 0: none */
 	uint64_t wk_retry_ns; /* when to try a thaw that failed once more */
@@ -126,18 +127,38 @@ wk_fill(struct wk *wk)
 	return (0);
 }
 
-/* The next one to be frozen: lowest level, last slot; WK_NONE: all are. */
+/*
+ * In which order those of one level are taken.  What a pool lies on is not
+ * known, and its flush waits while that is frozen: so a pool comes before what
+ * it may lie on, and UFS on a volume of one before that.
+ */
+static uint32_t
+wk_rank(struct wk *wk, uint32_t i)
+{
+	const struct frz_ufs *fu = &wk->wk_fs[i];
+	uint32_t rank = fu->fu_pool[0] == '\0' ? 2 : fu->fu_fd == -1 ? 1 : 0;
+
+	return (wk_slot(wk, i)->fs_level * 3 + rank);
+}
+
+/* Whether something is still to be done with it until all is frozen. */
+static bool
+wk_waits(struct wk *wk, uint32_t i)
+{
+	return (atomic_load(&wk_slot(wk, i)->fs_state) == FRZ_OPENED &&
+	    (wk->wk_fs[i].fu_fd != -1 ||
+		(wk->wk_fs[i].fu_pool[0] != '\0' && !wk->wk_flushed[i])));
+}
+
+/* The next one: lowest level and rank, last slot; WK_NONE: all are done. */
 static uint32_t
 wk_next(struct wk *wk)
 {
 	uint32_t i, next = WK_NONE;
 
 	for (i = 0; i < wk->wk_count; i++)
-		if (atomic_load(&wk_slot(wk, i)->fs_state) == FRZ_OPENED &&
-		    wk->wk_fs[i].fu_fd != -1 &&
-		    (next == WK_NONE ||
-			wk_slot(wk, i)->fs_level <=
-			    wk_slot(wk, next)->fs_level))
+		if (wk_waits(wk, i) &&
+		    (next == WK_NONE || wk_rank(wk, i) <= wk_rank(wk, next)))
 			next = i;
 	return (next);
 }
@@ -238,17 +259,16 @@ wk_thaw_step(struct wk *wk)
  * freeze, and the disk when the pool is flushed.
  */
 static int
-wk_flush_pools(struct wk *wk, uint32_t *index)
+wk_take(struct wk *wk, uint32_t i)
 {
-	int error = 0;
+	int error = wk->wk_fs[i].fu_fd == -1 ? 0 : wk_freeze(wk, i);
 
-	for (uint32_t i = 0; i < wk->wk_count && error == 0; i++) {
-		error = frz_ufs_flush_pool(&wk->wk_fs[i]);
-		if (error != 0) {
-			frz_slot_failed(wk_slot(wk, i), FRZ_STEP_FLUSH, error);
-			*index = i;
-		}
-	}
+	if (error != 0)
+		return (error);
+	wk->wk_flushed[i] = true;
+	error = frz_ufs_flush_pool(&wk->wk_fs[i]);
+	if (error != 0)
+		frz_slot_failed(wk_slot(wk, i), FRZ_STEP_FLUSH, error);
 	return (error);
 }
 
@@ -261,10 +281,8 @@ wk_progress(struct wk *wk)
 
 	if (wk->wk_order != FRZ_FREEZE)
 		return;
-	if (i == WK_NONE && !wk_must_stop(wk))
-		error = wk_flush_pools(wk, &failed);
-	else if (i != WK_NONE) {
-		error = wk_freeze(wk, i);
+	if (i != WK_NONE && !wk_must_stop(wk)) {
+		error = wk_take(wk, i);
 		failed = error != 0 && error != ECANCELED ? i : WK_NONE;
 	}
 	if (error == 0 && wk_must_stop(wk))
@@ -358,6 +376,7 @@ wk_start(struct wk *wk, const struct frz_msg *fm)
 	if (fm->fm_op == FRZ_FREEZE) {
 		wk_lease(wk, fm->fm_deadline_ns);
 		wk->wk_order = FRZ_FREEZE;
+		memset(wk->wk_flushed, 0, sizeof(wk->wk_flushed));
 	} else
 		wk_flush(wk);
 	return (0);

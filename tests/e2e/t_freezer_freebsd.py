@@ -29,7 +29,8 @@ CALL = struct.Struct("=Iii64s")
 # What is mounted: FSID, type, source, where.
 MOUNTS = [(1, "ufs", "/dev/da0p2", "/"), (2, "ufs", "/dev/da1p1", "/data"),
           (3, "ufs", "/dev/md0", "/data/in"), (4, "zfs", "tank/home", "/home"),
-          (5, "msdosfs", "/dev/da2s1", "/stick"), (6, "ufs", "/dev/da3", "/var")]
+          (5, "msdosfs", "/dev/da2s1", "/stick"), (6, "ufs", "/dev/da3", "/var"),
+          (7, "ufs", "/dev/zvol/other/a/b", "/volume")]
 UFS = [("/", 1), ("/data", 1), ("/data/in", 0), ("/var", 1)]
 ORDER = [3, 6, 2, 1]  # of fsids: what is stacked first, then the last mounted
 
@@ -217,13 +218,15 @@ def holes_in_the_table_are_filled():
     f.release()
 
 
-def open_some(f, *paths):
+def open_some(f, *paths, levels=None):
     """In that order; what is not UFS is only flushed."""
     f.begin()
     for i, path in enumerate(paths):
         mnt_id, major, minor = f.identify(path)
         f.worker.send(frzlib.OPEN, gen=f.gen, index=i, path=path, mnt_id=mnt_id,
-                      major=major, minor=minor, flags=frzlib.F_SYNC_ONLY
+                      major=major, minor=minor,
+                      level=levels[i] if levels else 0,
+                      flags=frzlib.F_SYNC_ONLY
                       if path in ("/home", "/stick") else 0)
         f.worker.expect(frzlib.OPEN)
     f.mounts = [0] * len(paths)
@@ -244,16 +247,29 @@ def what_flushing_a_pool_keeps_open_makes_no_hole():
 
 
 @case
-def pools_are_flushed_before_and_after_the_freeze():
+def pools_are_flushed_before_the_freeze_and_in_it():
     k = Kernel()
     f = Freezer(k, UFS[:1])
     open_some(f, "/home", "/stick", "/")
     f.flush()
     f.order_freeze()
     f.worker.expect(frzlib.FREEZE)
-    check(k.log == [("sync",), ("pool", "tank"), ("freeze", 1),
-                    ("pool", "tank")], k.log)
+    check(k.log == [("sync",), ("pool", "tank"), ("pool", "tank"),
+                    ("freeze", 1)], k.log)
     check(list(k.frozen) == [1], "frozen: %s" % k.frozen)
+    f.thaw()
+    f.release()
+
+
+@case
+def a_pool_is_flushed_after_what_lies_on_it_and_before_what_it_may_lie_on():
+    k = Kernel()
+    f = Freezer(k, UFS[:1])
+    open_some(f, "/", "/home", "/data/in", "/volume", levels=(1, 1, 0, 1))
+    f.order_freeze()
+    f.worker.expect(frzlib.FREEZE)
+    check(k.log == [("freeze", 3), ("freeze", 7), ("pool", "other"),
+                    ("pool", "tank"), ("freeze", 1)], k.log)
     f.thaw()
     f.release()
 

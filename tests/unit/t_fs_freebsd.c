@@ -121,6 +121,13 @@ the_datasets_of_a_zfs_pool_are_flushed_as_one(void **state)
 }
 
 static void
+what_lies_on_a_pool_is_frozen_before_the_others(void **state)
+{
+	(void)state;
+	try("pools");
+}
+
+static void
 images_on_md_devices_are_frozen_before_what_they_lie_on(void **state)
 {
 	(void)state;
@@ -278,6 +285,8 @@ main(void)
 		cmocka_unit_test(
 		    a_plain_ufs_machine_freezes_what_is_written_to),
 		cmocka_unit_test(the_datasets_of_a_zfs_pool_are_flushed_as_one),
+		cmocka_unit_test(
+		    what_lies_on_a_pool_is_frozen_before_the_others),
 		cmocka_unit_test(
 		    images_on_md_devices_are_frozen_before_what_they_lie_on),
 		cmocka_unit_test(
