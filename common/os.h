@@ -27,8 +27,8 @@
 #define MAP_POPULATE MAP_PREFAULT_READ
 #endif
 
-/* What ps(1) calls this process. */
-void os_set_name(const char *name);
+/* What ps(1) calls this process; with its role where there is room, or NULL. */
+void os_set_name(const char *name, const char *role);
 
 /* Nobody reads this process's memory, and it leaves no core. */
 void os_no_trace(void);

@@ -15,9 +15,10 @@
 #include <unistd.h>
 
 void
-os_set_name(const char *name)
+os_set_name(const char *name, const char *role)
 {
-	setproctitle("-%s", name);
+	setproctitle(
+	    "-%s%s%s", name, role == NULL ? "" : " ", role == NULL ? "" : role);
 }
 
 void

@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 void
-os_set_name(const char *name)
+os_set_name(const char *name, const char *role)
 {
+	(void)role;
 	(void)prctl(PR_SET_NAME, name);
 }
 

@@ -54,7 +54,7 @@ relay_copy(void)
 
 	for (i = 0; i < sizeof(deaf) / sizeof(deaf[0]); i++)
 		(void)signal(deaf[i], SIG_IGN);
-	os_set_name("hv_vss_output");
+	os_set_name("hv_vss_output", NULL);
 	(void)!chdir("/");
 	relay_nowhere(STDOUT_FILENO);
 	while ((n = read(STDIN_FILENO, buf, sizeof(buf))) != 0) {

@@ -104,7 +104,7 @@ frz_harden(bool guard, uint32_t *step)
 	int confined, error;
 
 	frz_be_deaf();
-	os_set_name("hv_vss_freezer");
+	os_set_name("hv_vss_freezer", guard ? "guard" : "worker");
 	os_no_trace();
 	(void)setrlimit(RLIMIT_CORE, &none);
 	frz_many_fds();
