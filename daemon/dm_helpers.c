@@ -31,8 +31,9 @@
 #define HV_LIBEXECDIR "/usr/libexec"
 #endif
 
-#define DM_START_NS    (5 * DM_NS_PER_S) /* for READY and ATTACH */
-#define DM_AGAIN_NS    DM_NS_PER_S	 /* between two starts */
+/* For READY and ATTACH; a machine that starts is busy. */
+#define DM_START_NS    (20 * DM_NS_PER_S)
+#define DM_AGAIN_NS    DM_NS_PER_S /* between two starts */
 #define DM_PID_UNKNOWN ((pid_t)-1) /* a service that has not greeted yet */
 
 static const char *const dm_role_name[DM_NROLES] = {

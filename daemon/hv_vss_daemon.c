@@ -32,6 +32,8 @@
 #define DM_DEVICE    VSS_DEV(FS_VSS_DEV_NAME)
 #define DM_REOPEN_NS (250 * DM_NS_PER_MS)
 #define DM_QUIT_NS   (5 * DM_NS_PER_S)
+/* For worker and guard to start, on a machine that is busy with its own. */
+#define DM_BEGIN_NS (40 * DM_NS_PER_S)
 
 enum dm_mode { DM_SERVE, DM_CHECK, DM_THAW_ALL, DM_THAW_FORCE };
 
@@ -361,7 +363,7 @@ dm_step(struct dm *dm)
 static int
 dm_start_helpers(struct dm *dm)
 {
-	uint64_t end = frz_now_ns() + DM_QUIT_NS;
+	uint64_t began = frz_now_ns();
 	int error;
 
 	dm->dm_reopen_ns = DM_NEVER;
@@ -374,10 +376,11 @@ dm_start_helpers(struct dm *dm)
 	dm_helpers_start(dm);
 	while (!dm_helpers_ready(dm) && !dm->dm_quit) {
 		/* A guard that is a service may still be busy with the past. */
-		if (frz_now_ns() > end && dm->dm_conf.cf_guard != NULL &&
+		if (frz_now_ns() > began + DM_QUIT_NS &&
+		    dm->dm_conf.cf_guard != NULL &&
 		    dm->dm_helper[DM_WORKER].dh_ready)
 			return (0);
-		if (frz_now_ns() > end ||
+		if (frz_now_ns() > began + DM_BEGIN_NS ||
 		    dm->dm_helper[DM_WORKER].dh_pid == 0 ||
 		    (dm->dm_helper[DM_GUARD].dh_pid == 0 &&
 			dm->dm_conf.cf_guard == NULL)) {

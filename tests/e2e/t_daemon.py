@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import frzlib
@@ -297,6 +298,30 @@ def a_guard_or_worker_that_is_stopped_is_refused_and_replaced():
         check(status == 3, "host: %s" % replies)
         m.daemon.says(why)
         works_again(m)
+
+
+@case
+def a_freezer_that_takes_long_to_start_is_waited_for():
+    hvtest.after(guest.freezers_end)
+    m = hvtest.Machine()
+    slow, go = m.dir + "/slow", m.dir + "/go"
+    os.mkfifo(go)
+    with open(slow, "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\nread x <%s\nexec %s \"$@\"\n"
+                % (go, frzlib.PROGRAM))
+    os.chmod(slow, 0o755)
+    m.sets["freezer"] = slow
+    m.start_driver()
+
+    def let_go():
+        with open(go, "w", encoding="utf-8") as f:
+            f.write("\n\n")  # worker and guard
+    # As on a machine that is busy with its own start.
+    timer = threading.Timer(7, let_go)
+    timer.start()
+    hvtest.after(timer.cancel)
+    m.start_daemon()
+    works_again(m)
 
 
 @case
