@@ -35,7 +35,7 @@
 
 #include <dev/hyperv/hv_vss_ext.h>
 
-#include "hv_vss_loop.h"
+#include "loophost.h"
 #include "vss_wire.h"
 
 #define FS	     VSS_DEV(FS_VSS_DEV_NAME)
@@ -71,44 +71,13 @@ check(bool ok, const char *text, int line)
 static void
 ask(uint8_t op)
 {
-	struct {
-		struct hv_vss_loop hl;
-		uint8_t pkt[VSS_WIRE_MIN_LEN];
-	} req;
-	struct vmbus_icmsg im;
-
-	memset(&req, 0, sizeof(req));
-	memset(&im, 0, sizeof(im));
-	im.im_pipe_type = VMBUS_ICMSG_PIPE_DATA;
-	im.im_pipe_size = VSS_WIRE_MIN_LEN - VMBUS_ICMSG_PIPE_LEN;
-	im.im_framework.iv_major = 3;
-	im.im_type = VMBUS_ICMSG_VSS;
-	im.im_version.iv_major = 5;
-	im.im_size = VSS_WIRE_SHORT_BODY;
-	im.im_flags = VMBUS_ICMSG_F_TRANSACTION | VMBUS_ICMSG_F_REQUEST;
-	vmbus_icmsg_encode(req.pkt, &im);
-	vmbus_icmsg_put32(req.pkt + VMBUS_ICMSG_O_BODY, op);
-	req.hl.hl_xactid = ++xactid;
-	req.hl.hl_len = sizeof(req.pkt);
-	CHECK(write(host, &req, sizeof(req)) == (ssize_t)sizeof(req));
+	CHECK(loophost_ask(host, op, ++xactid) == 0);
 }
 
-/* The status of the reply; all ones when none comes. */
 static uint32_t
 reply(void)
 {
-	static union {
-		struct hv_vss_loop hl;
-		uint8_t bytes[HV_VSS_LOOP_MAX];
-	} ans;
-	struct pollfd pfd = { host, POLLIN, 0 };
-
-	CHECK(poll(&pfd, 1, WAIT_MS) == 1);
-	if (read(host, &ans, sizeof(ans)) < (ssize_t)sizeof(ans.hl) + 28)
-		return (UINT32_MAX);
-	CHECK(ans.hl.hl_xactid == xactid);
-	return (vmbus_icmsg_get32(
-	    ans.bytes + sizeof(ans.hl) + VMBUS_ICMSG_O_STATUS));
+	return (loophost_reply(host, xactid, WAIT_MS));
 }
 
 /*
