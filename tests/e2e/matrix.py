@@ -20,9 +20,10 @@ from hvtest import CHECK, FREEZE, PREPARE, THAW, check, until
 
 PATIENCE = int(os.environ.get("VM_PATIENCE", "1"))  # with an emulated processor
 FS = HOLD = 2 * PATIENCE
+# Those of THAW are set against SILENCE, which nobody can set.
 LIMITS = {"check": 3 * PATIENCE, "freeze": 9 * PATIENCE, "prepare": 3 * PATIENCE,
-          "quiesce": 2 * PATIENCE, "fs": FS, "hold": HOLD, "thaw": 5 * PATIENCE,
-          "thaw_fs": 4 * PATIENCE, "level": PATIENCE}
+          "quiesce": 2 * PATIENCE, "fs": FS, "hold": HOLD, "thaw": 5,
+          "thaw_fs": 4, "level": PATIENCE}
 SILENCE = 2  # how long the worker may be silent, or outlive the daemon
 FS_LIMIT = FS - min(1, FS / 4)  # what the daemon takes of it
 GUARD_LEASE = FS + HOLD + 5
