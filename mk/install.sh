@@ -106,5 +106,6 @@ for unit in hv-vss-daemon hypervvssd; do
 	fill "$from/kernel-tools.conf" "$unitdir/$unit.service.d" hv_vss.conf
 done
 put 644 "${UDEVDIR:-lib/udev}/rules.d" "$from"/*.rules
+put 755 lib/systemd/system-sleep "$from"/*.sleep
 fill "$from/hv_vss.sysusers" "${SYSUSERSDIR:-lib/sysusers.d}" hv_vss.conf
 fill "$from/hv_vss.tmpfiles" "${TMPFILESDIR:-lib/tmpfiles.d}" hv_vss.conf

@@ -74,6 +74,7 @@ def install_puts_every_part_into_its_place():
                  "share/man/man8/hv_vss_freezer.8",
                  "lib/udev/rules.d/90-hv_vss.rules",
                  "lib/sysusers.d/hv_vss.conf", "lib/tmpfiles.d/hv_vss.conf",
+                 "lib/systemd/system-sleep/hv_vss.sleep",
                  "lib/systemd/system/hv-vss-daemon.service.d/hv_vss.conf",
                  *("lib/systemd/system/" + u for u in UNITS)):
         check(os.path.exists("%s/usr/local/%s" % (root, path)), path)
