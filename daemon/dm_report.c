@@ -50,6 +50,8 @@ static const struct {
 	{ "open", EMFILE,
 	    "raise the limit of open files (LimitNOFILE of the service)" },
 	{ "open", EPERM, "hv_vss_daemon must be root" },
+	{ "open", ENOSYS,
+	    "its pool needs libzfs_core, which cannot be loaded; install it" },
 };
 
 void

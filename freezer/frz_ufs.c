@@ -65,10 +65,10 @@ frz_zfs_start(void)
 }
 
 /*
- * sync(2) commits every dataset's intent log: without the library nothing is
- * lost, but an import has to replay more.
+ * ENOSYS without the library: sync(2) commits what was written with a dataset's
+ * own calls, but nothing says that a volume of a pool is on disk.
  */
-static void
+static int
 frz_zfs_open(void)
 {
 	static const char *const names[] = { "libzfs_core.so.4",
@@ -76,12 +76,12 @@ frz_zfs_open(void)
 	void *lib = NULL;
 
 	if (frz_zfs.fz_ready)
-		return;
+		return (0);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && lib == NULL;
 	     i++)
 		lib = dlopen(names[i], RTLD_NOW);
 	if (lib == NULL)
-		return;
+		return (ENOSYS);
 	*(void **)&frz_zfs.fz_init = dlsym(lib, "libzfs_core_init");
 	*(void **)&frz_zfs.fz_sync = dlsym(lib, "lzc_sync");
 	*(void **)&frz_zfs.fz_alloc = dlsym(lib, "nvlist_alloc");
@@ -89,6 +89,7 @@ frz_zfs_open(void)
 	frz_zfs.fz_ready = frz_zfs.fz_init != NULL && frz_zfs.fz_sync != NULL &&
 	    frz_zfs.fz_alloc != NULL && frz_zfs.fz_add != NULL &&
 	    frz_zfs_start() == 0;
+	return (frz_zfs.fz_ready ? 0 : ENOSYS);
 }
 
 /* The mount of that fsid; ENOENT if there is none.  No file system is asked. */
@@ -116,7 +117,7 @@ frz_ufs_find(uint64_t id, struct statfs *found)
 }
 
 /* Its own, or that of the volume it lies on, which need not be mounted. */
-static void
+static int
 frz_ufs_pool(const struct statfs *sf, struct frz_ufs *fu)
 {
 	static const char zvol[] = "/dev/zvol/";
@@ -125,9 +126,9 @@ frz_ufs_pool(const struct statfs *sf, struct frz_ufs *fu)
 	if (strncmp(name, zvol, sizeof(zvol) - 1) == 0)
 		name += sizeof(zvol) - 1;
 	else if (strcmp(sf->f_fstypename, "zfs") != 0)
-		return;
+		return (0);
 	memcpy(fu->fu_pool, name, strcspn(name, "/"));
-	frz_zfs_open();
+	return (frz_zfs_open());
 }
 
 int
@@ -145,7 +146,9 @@ frz_ufs_open(const struct frz_msg *fm, struct frz_ufs *fu)
 	if (error != 0)
 		return (error);
 	fu->fu_fsid = sf.f_fsid;
-	frz_ufs_pool(&sf, fu);
+	error = frz_ufs_pool(&sf, fu);
+	if (error != 0)
+		return (error);
 	if ((fm->fm_flags & FRZ_F_SYNC_ONLY) != 0)
 		return (0);
 	if (strcmp(sf.f_fstypename, "ufs") != 0)
@@ -171,7 +174,7 @@ frz_ufs_flush(void)
 int
 frz_ufs_flush_pool(const struct frz_ufs *fu)
 {
-	if (fu->fu_pool[0] == '\0' || !frz_zfs.fz_ready)
+	if (fu->fu_pool[0] == '\0')
 		return (0);
 	return (frz_zfs.fz_sync(fu->fu_pool, frz_zfs.fz_how, NULL));
 }

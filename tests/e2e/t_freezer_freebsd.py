@@ -290,6 +290,20 @@ def a_pool_that_cannot_be_flushed_fails_the_freeze():
 
 
 @case
+def without_the_library_what_needs_it_is_refused():
+    k = Kernel()
+    k.env["FBSD_NO_ZFS"] = "1"
+    f = Freezer(k)
+    f.begin()
+    for path, error in (("/home", errno.ENOSYS), ("/volume", errno.ENOSYS),
+                        ("/data", 0)):
+        f.worker.send(frzlib.OPEN, gen=f.gen, path=path,
+                      mnt_id=f.identify(path)[0],
+                      flags=0 if path != "/home" else frzlib.F_SYNC_ONLY)
+        f.worker.expect(frzlib.OPEN, error)
+
+
+@case
 def what_is_not_there_any_more_is_refused():
     k = Kernel()
     f = Freezer(k)

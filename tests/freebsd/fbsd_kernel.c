@@ -207,12 +207,14 @@ fbsd_zfs_sync(const char *pool, void *innvl, void **outnvl)
 	return (fbsd_ask_once(&fc));
 }
 
-/* FreeBSD 13's is the only one that is there. */
+/* FreeBSD 13's is the only one that is there, if one is. */
 void *
 fbsd_dlopen(const char *name)
 {
 	static int lib;
 
+	if (getenv("FBSD_NO_ZFS") != NULL)
+		return (NULL);
 	return (strcmp(name, "libzfs_core.so.2") == 0 ? &lib : NULL);
 }
 
