@@ -22,7 +22,7 @@
 #define SCRATCH_LEN 512
 
 /* Makes "BUILD/obj/NAME.XXXXXX"; 0, or -1 with errno. */
-static int
+static inline int
 scratch_make(char path[SCRATCH_LEN], const char *name)
 {
 	ssize_t n = readlink("/proc/self/exe", path, SCRATCH_LEN / 2);
@@ -38,7 +38,7 @@ scratch_make(char path[SCRATCH_LEN], const char *name)
 	return (mkdtemp(path) == NULL ? -1 : 0);
 }
 
-static int
+static inline int
 scratch_remove_one(
     const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
@@ -48,7 +48,7 @@ scratch_remove_one(
 	return (remove(path));
 }
 
-static void
+static inline void
 scratch_remove(const char *path)
 {
 	(void)nftw(path, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);

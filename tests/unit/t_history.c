@@ -20,8 +20,9 @@
 #include <cmocka.h>
 
 #include "history.h"
+#include "scratch.h"
 
-static char dir[] = "/tmp/hv_vss.XXXXXX", file[PATH_MAX], old[PATH_MAX];
+static char dir[SCRATCH_LEN], file[PATH_MAX], old[PATH_MAX];
 static char err[256];
 static struct ckpt cks[3];
 static uint64_t ids[64];
@@ -31,8 +32,7 @@ static int
 set_up(void **state)
 {
 	(void)state;
-	memcpy(dir + sizeof(dir) - 7, "XXXXXX", 6);
-	if (mkdtemp(dir) == NULL)
+	if (scratch_make(dir, "history") != 0)
 		return (-1);
 	snprintf(file, sizeof(file), "%s/" HISTORY_FILE, dir);
 	snprintf(old, sizeof(old), "%s/" HISTORY_OLD, dir);

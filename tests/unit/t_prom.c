@@ -17,8 +17,9 @@
 #include <cmocka.h>
 
 #include "prom.h"
+#include "scratch.h"
 
-static char dir[] = "/tmp/hv_vss.XXXXXX", file[PATH_MAX], err[256];
+static char dir[SCRATCH_LEN], file[PATH_MAX], err[256];
 static char text[16384];
 static struct ckpt ck;
 
@@ -26,8 +27,7 @@ static int
 set_up(void **state)
 {
 	(void)state;
-	memcpy(dir + sizeof(dir) - 7, "XXXXXX", 6);
-	if (mkdtemp(dir) == NULL)
+	if (scratch_make(dir, "prom") != 0)
 		return (-1);
 	snprintf(file, sizeof(file), "%s/hv_vss.prom", dir);
 	memset(&ck, 0, sizeof(ck));
