@@ -479,6 +479,14 @@ class Machine:
     def host(self, *actions, options=()):
         return Host(self.socket, actions, options)
 
+    def is_refused(self):
+        """An application, which stays, refuses a FREEZE."""
+        app = Device(self.app_dev)
+        app.poll(0)
+        host = self.host("freeze")
+        app.answer(FAIL, FREEZE)
+        check(host.wait()[0] == 3, "FREEZE fails")
+
     def ctl(self, command, *args, seconds=60):
         """hv_vssctl with this machine's directories: exit status, output and
         errors."""

@@ -11,7 +11,7 @@ import os
 from xml.etree import ElementTree
 
 import hvtest
-from hvtest import (FAIL, FREEZE, Device, Machine, case, check, freeze,
+from hvtest import (Device, Machine, case, check, freeze,
                     is_frozen, thaw, until)
 
 
@@ -114,11 +114,7 @@ def thaw_thaws_what_a_daemon_that_was_killed_left_frozen():
 @case
 def a_refusal_before_the_freeze_is_written_at_once():
     m = guest()
-    app = Device(m.app_dev)
-    app.poll(0)
-    host = m.host("freeze")
-    app.answer(FAIL, FREEZE)
-    check(host.wait()[0] == 3, "FREEZE fails")
+    m.is_refused()
     got = entries(m, 1)[0]
     check(got["reason"]["who"] == "application", got["reason"])
 

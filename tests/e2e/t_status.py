@@ -12,7 +12,7 @@ import socket
 import time
 
 import hvtest
-from hvtest import FAIL, FREEZE, Device, Machine, case, check, until
+from hvtest import FREEZE, Device, Machine, case, check, until
 
 
 def path(m):
@@ -147,11 +147,7 @@ def a_checkpoint_is_remembered_with_its_times():
 @case
 def a_refusal_is_remembered_with_who_and_why():
     m = guest()
-    app = Device(m.app_dev)
-    app.poll(0)
-    host = m.host("freeze")
-    app.answer(FAIL, FREEZE)
-    check(host.wait()[0] == 3, "FREEZE fails")
+    m.is_refused()
     got = done(m)
     check(got["outcome"] == "failed" and got["consistency"] == "none", got)
     check(got["reason"]["cause"] == "refused" and
