@@ -202,6 +202,7 @@ struct dm {
 	int dm_lock;
 	char dm_boot[64];		 /* boot id */
 	bool dm_recover_due;		 /* the record was not looked at yet */
+	uint64_t dm_recover_ns;		 /* dm_veto: when to look at it again */
 	int dm_record;			 /* the record, open */
 	int dm_old[DM_NROLES];		 /* pidfds of an earlier run's, or -1 */
 	char dm_hung[HV_VSS_REASON_MAX]; /* why the worker was killed */
@@ -317,7 +318,7 @@ void dm_rcu_ended(struct dm *dm); /* what a worker that ended raised */
 
 /* dm_recover.c */
 void dm_recover_start(struct dm *dm); /* at start, worker and guard ready */
-void dm_recover_again(struct dm *dm); /* the earlier ones have ended */
+void dm_recover_again(struct dm *dm); /* they may have ended by now */
 int dm_recover_all(struct dm *dm, bool force); /* exit status */
 
 /*

@@ -17,6 +17,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,13 @@
 
 /* The mounts to be thawed.  Large, and used by one thread. */
 static struct dm_record dm_list;
+
+/* What came of thawing what is on a list once. */
+struct dm_pass {
+	int dp_error; /* the first failure */
+	char dp_why[HV_VSS_REASON_MAX];
+	uint32_t dp_gone; /* not mounted any more */
+};
 
 /* Sends an order and waits for its DONE; its errno, or why there is none. */
 static int
@@ -120,6 +128,20 @@ dm_recover_local(const struct dm_mount *m)
 	    strcmp(m->dm_type, "iso9660") != 0);
 }
 
+/* What was mounted last comes first, as in a record: it may lie on others. */
+static void
+dm_recover_reverse(struct dm_record *rc)
+{
+	static struct dm_record_fs one;
+	uint32_t i, j;
+
+	for (i = 0, j = rc->rc_nfs; i + 1 < j; i++) {
+		one = rc->rc_fs[i];
+		rc->rc_fs[i] = rc->rc_fs[--j];
+		rc->rc_fs[j] = one;
+	}
+}
+
 /* Every local file system, once. */
 static void
 dm_recover_list_all(struct dm_record *rc)
@@ -152,6 +174,7 @@ dm_recover_list_all(struct dm_record *rc)
 	}
 	free(line);
 	fclose(fp);
+	dm_recover_reverse(rc);
 }
 
 /* The same in the mount table of one process ("self"). */
@@ -214,82 +237,180 @@ dm_recover_find(const struct dm_record_fs *rf, struct dm_fs *df, char *point)
 	return (found);
 }
 
-/* Opens what is on the list; those that cannot be are reported. */
-static void
-dm_recover_open(struct dm *dm, const struct dm_record *rc)
+/* What was said when it was tried first is not said again. */
+static enum report_level
+dm_recover_level(const struct dm *dm, enum report_level level)
+{
+	return (dm->dm_veto[0] == '\0' ? level : REPORT_DEBUG);
+}
+
+/* Notes the first thing that failed, if it is another than the last time. */
+__attribute__((format(printf, 4, 5))) static void
+dm_recover_fail(
+    struct dm *dm, struct dm_pass *dp, int error, const char *fmt, ...)
+{
+	char why[HV_VSS_REASON_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	report(strcmp(why, dm->dm_veto) == 0 ? REPORT_DEBUG : REPORT_ERROR,
+	    "%s", why);
+	if (dp->dp_error != 0)
+		return;
+	dp->dp_error = error;
+	memcpy(dp->dp_why, why, sizeof(dp->dp_why));
+}
+
+/* 0 or an errno; ENODEV: it is not mounted. */
+static int
+dm_recover_open_one(struct dm *dm, struct dm_record_fs *rf, uint32_t level)
 {
 	struct dm_txn *tx = &dm->dm_txn;
 	struct dm_fs df;
 	struct frz_msg fm;
-	uint32_t i;
 	int error;
 
-	for (i = 0; i < rc->rc_nfs; i++) {
-		memset(&fm, 0, sizeof(fm));
-		memset(&df, 0, sizeof(df));
-		if (!dm_recover_find(&rc->rc_fs[i], &df, fm.fm_path)) {
-			report(REPORT_ERROR,
+	memset(&fm, 0, sizeof(fm));
+	memset(&df, 0, sizeof(df));
+	if (!dm_recover_find(rf, &df, fm.fm_path))
+		return (ENODEV);
+	fm.fm_op = FRZ_OPEN;
+	fm.fm_index = tx->tx_nfs;
+	/* What is later in the list may have it lie on itself. */
+	fm.fm_level = level;
+	fm.fm_mnt_id = df.df_mnt_id;
+	fm.fm_major = df.df_major;
+	fm.fm_minor = df.df_minor;
+	fm.fm_flags = df.df_flags;
+	error = dm_recover_order(dm, &fm, DM_OPEN_NS);
+	if (error != 0)
+		return (error);
+	df.df_point = rf->rf_point;
+	tx->tx_fs[tx->tx_nfs++] = df;
+	return (0);
+}
+
+/*
+ * Opens what is on the list.  What is not mounted is reported, and nothing can
+ * be done about it here; what cannot be opened may stay frozen.  False if the
+ * worker does not answer any more.
+ */
+static bool
+dm_recover_open(struct dm *dm, struct dm_record *rc, struct dm_pass *dp)
+{
+	struct dm_record_fs *rf;
+	uint32_t i;
+	int error = 0;
+
+	for (i = 0; i < rc->rc_nfs && error != ETIMEDOUT; i++) {
+		rf = &rc->rc_fs[i];
+		error = dm_recover_open_one(dm, rf, i);
+		if (error == ENODEV) {
+			report(dm_recover_level(dm, REPORT_ERROR),
 			    "%s: may be frozen, and is not mounted any more "
 			    "(mount device %u:%u, then hv_vss_daemon "
 			    "--thaw-all --force)",
-			    rc->rc_fs[i].rf_point, rc->rc_fs[i].rf_major,
-			    rc->rc_fs[i].rf_minor);
-			continue;
-		}
-		fm.fm_op = FRZ_OPEN;
-		fm.fm_index = tx->tx_nfs;
-		fm.fm_mnt_id = df.df_mnt_id;
-		fm.fm_major = df.df_major;
-		fm.fm_minor = df.df_minor;
-		fm.fm_flags = df.df_flags;
-		error = dm_recover_order(dm, &fm, DM_OPEN_NS);
-		if (error == 0) {
-			df.df_point = rc->rc_fs[i].rf_point;
-			tx->tx_fs[tx->tx_nfs++] = df;
-		} else
-			report(REPORT_ERROR, "%s: open: %s",
-			    rc->rc_fs[i].rf_point, strerror(error));
+			    rf->rf_point, rf->rf_major, rf->rf_minor);
+			dp->dp_gone++;
+		} else if (error != 0)
+			dm_recover_fail(dm, dp, error,
+			    "%.100s: may be frozen, and cannot be opened: %s "
+			    "(%s, then hv_vss_daemon --thaw-all)",
+			    rf->rf_point, strerror(error),
+			    error == ESTALE || error == ENOENT ?
+				"unmount what hides it" :
+				"mend that");
 	}
+	return (error != ETIMEDOUT);
 }
 
-/* Thaws what is on the list; an errno, ETIMEDOUT if a thaw does not return. */
+/* The freezer did not do as it was told, or not in time. */
+static void
+dm_recover_failed(struct dm *dm, struct dm_pass *dp, int error)
+{
+	dm_recover_fail(dm, dp, error, "the freezer: %s", strerror(error));
+}
+
+static void
+dm_recover_tell(struct dm *dm, struct dm_pass *dp, int error)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+	struct frz_slot *fs;
+	uint32_t i;
+
+	for (i = 0; i < tx->tx_nfs; i++) {
+		fs = &dm->dm_page->pg_slots[i];
+		if (atomic_load(&fs->fs_state) == FRZ_THAWED)
+			report(dm_recover_level(dm, REPORT_NOTICE),
+			    "%s: not frozen any more", tx->tx_fs[i].df_point);
+		else
+			dm_recover_fail(dm, dp, error != 0 ? error : EBUSY,
+			    "%.120s: its thaw has not returned from the kernel",
+			    tx->tx_fs[i].df_point);
+	}
+	if (error != 0)
+		dm_recover_failed(dm, dp, error);
+}
+
+/* What a pass before this one opened is let go of: a thaw of it may be out. */
 static int
-dm_recover_pass(struct dm *dm, const struct dm_record *rc, uint64_t limit_ns)
+dm_recover_release(struct dm *dm, enum dm_role role)
+{
+	struct frz_msg fm;
+
+	memset(&fm, 0, sizeof(fm));
+	fm.fm_op = FRZ_RELEASE;
+	if (role == DM_WORKER)
+		return (dm_recover_order(dm, &fm, DM_OPEN_NS));
+	return (dm_helpers_order(dm, role, &fm, DM_NEVER));
+}
+
+/*
+ * Thaws what is on the list; 0 if nothing of it is frozen any more, as far as
+ * it is mounted, or an errno and why: ETIMEDOUT if a thaw does not return.
+ */
+static int
+dm_recover_pass(
+    struct dm *dm, struct dm_record *rc, uint64_t limit_ns, struct dm_pass *dp)
 {
 	struct dm_txn *tx = &dm->dm_txn;
 	struct frz_msg fm;
-	uint32_t i;
 	int error;
 
+	memset(dp, 0, sizeof(*dp));
+	error = dm_recover_release(dm, DM_WORKER);
+	if (error == EBUSY) {
+		dm_recover_fail(dm, dp, error,
+		    "%.120s: a thaw has not returned from the kernel",
+		    rc->rc_fs[0].rf_point);
+		return (error);
+	}
+	if (error != 0)
+		dm_recover_failed(dm, dp, error);
 	tx->tx_gen++;
 	tx->tx_nfs = 0;
 	frz_page_begin(dm->dm_page, tx->tx_gen, rc->rc_nfs);
-	dm_recover_open(dm, rc);
+	/* One that is silent may hang in an open; another may not. */
+	if (error != 0 || !dm_recover_open(dm, rc, dp)) {
+		dm_helpers_kill(dm, DM_WORKER);
+		return (dp->dp_error);
+	}
 	memset(&fm, 0, sizeof(fm));
 	fm.fm_op = FRZ_THAW;
 	fm.fm_flags = FRZ_F_FORCE;
 	error = dm_recover_order(dm, &fm, limit_ns);
-	for (i = 0; i < tx->tx_nfs; i++)
-		report(atomic_load(&dm->dm_page->pg_slots[i].fs_state) ==
-			    FRZ_THAWED ?
-			REPORT_NOTICE :
-			REPORT_ERROR,
-		    "%s: %s", tx->tx_fs[i].df_point,
-		    atomic_load(&dm->dm_page->pg_slots[i].fs_state) ==
-			    FRZ_THAWED ?
-			"not frozen any more" :
-			"its thaw has not returned");
+	dm_recover_tell(dm, dp, error);
 	if (error != 0)
-		return (error);
-	memset(&fm, 0, sizeof(fm));
-	fm.fm_op = FRZ_RELEASE;
-	error = dm_recover_order(dm, &fm, DM_OPEN_NS);
+		return (dp->dp_error);
+	error = dm_recover_release(dm, DM_WORKER);
+	if (error != 0)
+		dm_recover_failed(dm, dp, error);
 	/* The guard was given the same descriptors, and thaws nothing now. */
-	memset(&fm, 0, sizeof(fm));
-	fm.fm_op = FRZ_RELEASE;
 	if (dm_helpers_alive(dm, DM_GUARD))
-		(void)dm_helpers_order(dm, DM_GUARD, &fm, DM_NEVER);
-	return (error);
+		(void)dm_recover_release(dm, DM_GUARD);
+	return (dp->dp_error);
 }
 
 /* Waits until an earlier run's process has ended, and forgets it then. */
@@ -335,26 +456,34 @@ static void
 dm_recover_finish(struct dm *dm, struct dm_record *rc, uint64_t limit_ns)
 {
 	bool ended = dm_recover_old_ended(dm, limit_ns);
+	struct dm_pass dp;
 
-	dm->dm_veto[0] = '\0';
 	/* It may have been killed within the write that raises it. */
 	if (ended && rc->rc_rcu)
 		dm_rcu_recover();
-	if (ended && dm_recover_pass(dm, rc, DM_START_WAIT_NS) == 0) {
+	if (ended && dm_recover_pass(dm, rc, DM_START_WAIT_NS, &dp) == 0) {
+		if (dm->dm_veto[0] != '\0')
+			report(REPORT_NOTICE,
+			    "what an earlier run left is not frozen any more");
+		dm->dm_veto[0] = '\0';
 		dm_record_clear(dm);
 		return;
 	}
-	snprintf(dm->dm_veto, sizeof(dm->dm_veto),
-	    "%.120s: an earlier freeze or thaw of it has not returned from "
-	    "the kernel",
-	    rc->rc_fs[0].rf_point);
-	report(REPORT_ERROR, "%s", dm->dm_veto);
+	if (!ended) {
+		memset(&dp, 0, sizeof(dp));
+		dm_recover_fail(dm, &dp, ETIMEDOUT,
+		    "%.120s: an earlier freeze or thaw of it has not returned "
+		    "from the kernel",
+		    rc->rc_fs[0].rf_point);
+	}
+	memcpy(dm->dm_veto, dp.dp_why, sizeof(dm->dm_veto));
 }
 
 void
 dm_recover_start(struct dm *dm)
 {
 	struct dm_record *rc = &dm_list;
+	struct dm_pass dp;
 	enum dm_role role;
 
 	if (!dm_record_read(dm, rc)) {
@@ -371,7 +500,7 @@ dm_recover_start(struct dm *dm)
 		dm_rcu_recover();
 	/* At once, whoever may still be in the kernel; then for good. */
 	if (dm->dm_old[DM_WORKER] != -1 || dm->dm_old[DM_GUARD] != -1)
-		(void)dm_recover_pass(dm, rc, DM_START_WAIT_NS);
+		(void)dm_recover_pass(dm, rc, DM_START_WAIT_NS, &dp);
 	dm_recover_finish(dm, rc, DM_START_WAIT_NS);
 }
 
@@ -404,6 +533,7 @@ dm_recover_all(struct dm *dm, bool force)
 {
 	struct dm_record *rc = &dm_list;
 	uint64_t end = frz_now_ns() + DM_ALL_WAIT_NS;
+	struct dm_pass dp;
 	int error, pidfd = -1;
 	bool doubt;
 
@@ -419,13 +549,13 @@ dm_recover_all(struct dm *dm, bool force)
 		dm_rcu_recover();
 	if (force)
 		dm_recover_list_all(rc);
-	error = dm_recover_pass(dm, rc, DM_ALL_WAIT_NS);
+	error = dm_recover_pass(dm, rc, DM_ALL_WAIT_NS, &dp);
 	doubt = pidfd != -1 && dm_recover_doubt(dm);
 	/* A freezer that is still within a freeze completes it after that. */
 	while (error == 0 && doubt && pidfd != -1 && frz_now_ns() < end) {
 		(void)dm_recover_ended(&pidfd, DM_NS_PER_S);
-		error = dm_recover_pass(dm, rc, DM_ALL_WAIT_NS);
+		error = dm_recover_pass(dm, rc, DM_ALL_WAIT_NS, &dp);
 		doubt = pidfd != -1 && dm_recover_doubt(dm);
 	}
-	return (error == 0 && !doubt ? 0 : 1);
+	return (error == 0 && dp.dp_gone == 0 && !doubt ? 0 : 1);
 }

@@ -32,6 +32,8 @@
 #define DM_DEVICE    VSS_DEV(FS_VSS_DEV_NAME)
 #define DM_REOPEN_NS (250 * DM_NS_PER_MS)
 #define DM_QUIT_NS   (5 * DM_NS_PER_S)
+/* Between two tries to thaw what an earlier run left. */
+#define DM_RECOVER_NS (10 * DM_NS_PER_S)
 /* For worker and guard to start, on a machine that is busy with its own. */
 #define DM_BEGIN_NS (40 * DM_NS_PER_S)
 
@@ -267,6 +269,14 @@ dm_reopen(struct dm *dm, uint64_t now)
 		report(REPORT_DEBUG, "%s", err);
 }
 
+/* Whether something may be left of an earlier run, and can be looked at. */
+static bool
+dm_may_look_back(const struct dm *dm)
+{
+	return ((dm->dm_recover_due || dm->dm_veto[0] != '\0') &&
+	    dm_txn_idle(dm) && dm_helpers_ready(dm));
+}
+
 static int
 dm_wait_ms(struct dm *dm)
 {
@@ -275,6 +285,8 @@ dm_wait_ms(struct dm *dm)
 	at = dm_earlier(at, dm_helpers_deadline(dm));
 	at = dm_earlier(at, dm_history_deadline(dm));
 	at = dm_earlier(at, notify_due());
+	if (dm_may_look_back(dm))
+		at = dm_earlier(at, dm->dm_recover_ns);
 	if (dm->dm_quit || (dm->dm_fd == -1 && dm_txn_idle(dm)))
 		at = dm_earlier(at, dm->dm_reopen_ns);
 	if (at == DM_NEVER)
@@ -296,14 +308,23 @@ enum {
 	DM_P_N = DM_P_END + DM_NROLES
 };
 
-/* What an earlier run left is thawed before anything else is done. */
+/*
+ * What an earlier run left is thawed before anything else is done; what could
+ * not be, is tried again.
+ */
 static void
-dm_look_back(struct dm *dm)
+dm_look_back(struct dm *dm, uint64_t now)
 {
-	if (!dm->dm_recover_due || !dm_txn_idle(dm) || !dm_helpers_ready(dm))
+	if (!dm_may_look_back(dm))
 		return;
-	dm->dm_recover_due = false;
-	dm_recover_start(dm);
+	if (dm->dm_recover_due) {
+		dm->dm_recover_due = false;
+		dm_recover_start(dm);
+	} else if (now >= dm->dm_recover_ns)
+		dm_recover_again(dm);
+	else
+		return;
+	dm->dm_recover_ns = frz_now_ns() + DM_RECOVER_NS;
 }
 
 static void
@@ -319,8 +340,9 @@ dm_step(struct dm *dm)
 	pfd[DM_P_SIGNALS] = (struct pollfd) { dm->dm_signals, POLLIN, 0 };
 	dm_history_poll(dm, &pfd[DM_P_HISTORY]);
 	for (role = 0; role < DM_NROLES; role++) {
-		pfd[DM_P_OLD + role] = (struct pollfd) { dm->dm_old[role],
-			POLLIN, 0 };
+		pfd[DM_P_OLD + role] = (struct pollfd) {
+			dm_may_look_back(dm) ? dm->dm_old[role] : -1, POLLIN, 0
+		};
 		pfd[DM_P_CTL + role] = (struct pollfd) {
 			dm->dm_helper[role].dh_ctl, POLLIN, 0
 		};
@@ -337,9 +359,8 @@ dm_step(struct dm *dm)
 			dm_helpers_reap(dm, role);
 	}
 	if ((pfd[DM_P_OLD + DM_WORKER].revents |
-		pfd[DM_P_OLD + DM_GUARD].revents) != 0 &&
-	    dm_helpers_ready(dm))
-		dm_recover_again(dm);
+		pfd[DM_P_OLD + DM_GUARD].revents) != 0)
+		dm->dm_recover_ns = 0;
 	if (pfd[DM_P_SIGNALS].revents != 0)
 		dm_signal(dm);
 	if (pfd[DM_P_DEVICE].revents != 0 && dm->dm_fd != -1) {
@@ -351,7 +372,7 @@ dm_step(struct dm *dm)
 	dm_history_event(dm, &pfd[DM_P_HISTORY]);
 	now = frz_now_ns();
 	notify_alive(now);
-	dm_look_back(dm);
+	dm_look_back(dm, now);
 	dm_helpers_tick(dm, now);
 	dm_txn_tick(dm, now);
 	dm_history_tick(dm, now);
@@ -479,7 +500,7 @@ dm_serve(struct dm *dm)
 	if (dm_signals(dm) != 0 || dm_start_helpers(dm) != 0)
 		return (1);
 	dm->dm_recover_due = true;
-	dm_look_back(dm);
+	dm_look_back(dm, frz_now_ns());
 	error = dm_open_device(dm);
 	if (error != 0) {
 		dm_helpers_stop(dm);
@@ -508,7 +529,7 @@ dm_serve(struct dm *dm)
 static int
 dm_thaw_all(struct dm *dm, bool force)
 {
-	int status;
+	int error, status;
 
 	relay_begin();
 	if (mkdir(dm->dm_conf.cf_run_dir, 0755) == -1 && errno != EEXIST) {
@@ -516,7 +537,14 @@ dm_thaw_all(struct dm *dm, bool force)
 		    strerror(errno));
 		return (1);
 	}
-	(void)dm_record_open(dm);
+	error = dm_record_open(dm);
+	if (error != 0) {
+		report(REPORT_ERROR, "%s/frozen: %s%s", dm->dm_conf.cf_run_dir,
+		    strerror(error),
+		    force ? "" : " (--force thaws everything without it)");
+		if (!force)
+			return (1);
+	}
 	if (dm_signals(dm) != 0 || dm_start_helpers(dm) != 0)
 		return (1);
 	status = dm_recover_all(dm, force);
