@@ -526,6 +526,7 @@ gd_greet(int ctl, const struct frz_msg *ready)
 void
 frz_guard_listen(int listener, const struct frz_msg *ready)
 {
+	static const struct timespec pause = { 0, GD_AGAIN_NS };
 	struct pollfd pfd = { listener, POLLIN, 0 };
 	int ctl;
 
@@ -534,6 +535,9 @@ frz_guard_listen(int listener, const struct frz_msg *ready)
 		if (fdwait(&pfd, 1, -1) != 1)
 			continue;
 		ctl = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		/* Without a descriptor for it, it is there still. */
+		if (ctl == -1 && errno != ECONNABORTED)
+			nanosleep(&pause, NULL);
 		if (ctl == -1)
 			continue;
 		if (gd_greet(ctl, ready) != 0) {

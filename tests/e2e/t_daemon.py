@@ -11,6 +11,9 @@
 
 import json
 import os
+import re
+import resource
+import select
 import signal
 import socket
 import subprocess
@@ -518,6 +521,27 @@ def a_guard_that_is_a_service_is_replaced_when_it_dies():
     g.popen.wait(5)
     g.start()
     works_again(m)
+
+
+@case
+def a_guard_without_descriptors_accepted_again_and_again():
+    g = GuardService()
+    pid = g.popen.pid
+
+    def rested():
+        with open("/proc/%d/status" % pid, encoding="ascii") as f:
+            return int(re.search(r"\nvoluntary_ctxt_switches:\s*(\d+)",
+                                 f.read())[1])
+    until(lambda: os.path.basename(os.readlink("/proc/%d/cwd" % pid)) == "proc"
+          and guest.state_of(pid) == "S", "it listens")
+    old = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, old[1]))
+    before = rested()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
+        peer.connect(g.path)
+        until(lambda: rested() > before + 5, "it rests in between")
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, old)
+        check(select.select([peer], [], [], 10)[0], "it greets")
 
 
 # Everything of ours is killed at once.
