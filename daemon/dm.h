@@ -303,7 +303,7 @@ struct dm_record {
 };
 
 int dm_record_lock(struct dm *dm); /* reports errors; an errno */
-int dm_record_open(struct dm *dm); /* an errno */
+int dm_record_open(struct dm *dm); /* if it is not; an errno */
 int dm_record_write(struct dm *dm);
 void dm_record_clear(struct dm *dm);
 /* Reads it; false if it names nothing that may be frozen. */

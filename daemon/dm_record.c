@@ -188,12 +188,34 @@ dm_record_lock(struct dm *dm)
 	return (0);
 }
 
+/* Whether the record that is open is the one that the next start will find. */
+static bool
+dm_record_there(const struct dm *dm, const char *path)
+{
+	struct stat ours, there;
+
+	return (fstat(dm->dm_record, &ours) == 0 && stat(path, &there) == 0 &&
+	    ours.st_dev == there.st_dev && ours.st_ino == there.st_ino);
+}
+
+/* What was removed while it was open, the lock beside it perhaps, is lost. */
 int
 dm_record_open(struct dm *dm)
 {
 	char path[FRZ_PATH_MAX];
+	int error;
 
 	snprintf(path, sizeof(path), "%s/frozen", dm->dm_conf.cf_run_dir);
+	if (dm->dm_record != -1) {
+		if (dm_record_there(dm, path))
+			return (0);
+		(void)close(dm->dm_record);
+		dm->dm_record = -1;
+		(void)close(dm->dm_lock);
+		error = dm_record_lock(dm);
+		if (error != 0)
+			return (error);
+	}
 	dm->dm_record = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	return (dm->dm_record == -1 ? errno : 0);
 }

@@ -319,6 +319,23 @@ dm_txn_reflush(struct dm *dm)
 	dm_txn_order(dm, DM_WORKER, &fm);
 }
 
+/* Nobody would find it, or it would not hold what is about to be frozen. */
+static void
+dm_txn_no_record(struct dm *dm, int error)
+{
+	const char *remedy = "it must be on a memory file system; set run_dir";
+
+	if (error == ENOSPC)
+		remedy = "make room there";
+	else if (error == E2BIG)
+		remedy = "exclude some mounts with exclude=GLOB";
+	dm_txn_fail(dm, "%s/frozen: %s (%s)", dm->dm_conf.cf_run_dir,
+	    strerror(error), remedy);
+	/* Half a record would name what is not frozen. */
+	dm_record_clear(dm);
+	dm_txn_give_up(dm);
+}
+
 /*
  * The freeze itself.  From here until everything is thawed nothing is written
  * but the record, which is on a memory file system.
@@ -335,15 +352,11 @@ dm_txn_freeze(struct dm *dm)
 		return;
 	tx->tx_rcu = dm_rcu_wanted(dm);
 	report_hold();
-	error = dm_record_write(dm);
+	error = dm_record_open(dm);
+	if (error == 0)
+		error = dm_record_write(dm);
 	if (error != 0) {
-		dm_txn_fail(dm,
-		    "%s/frozen: %s (it must be on a memory file "
-		    "system; set run_dir)",
-		    dm->dm_conf.cf_run_dir, strerror(error));
-		/* Half a record would name what is not frozen. */
-		dm_record_clear(dm);
-		dm_txn_give_up(dm);
+		dm_txn_no_record(dm, error);
 		return;
 	}
 	tx->tx_phase = DM_FREEZING;

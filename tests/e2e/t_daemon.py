@@ -588,6 +588,23 @@ def the_next_start_thaws_by_the_record():
 
 
 @case
+def a_record_that_was_removed_was_kept_where_nobody_looks():
+    m = machine()
+    w = writers()
+    for path in (record_path(m), m.dir + "/run"):
+        hvtest.run(["rm", "-r", path])
+        h = m.host("freeze", "hold=30000")
+        frozen_all(h)
+        _, _, err = hvtest.run(daemon_argv(m))
+        check("another hv_vss_daemon is running" in err, err)
+        kill_all(m)
+        m.start_daemon()
+        writable_within(w, 1, "the start")
+        h.process.kill()
+    works_again(m)
+
+
+@case
 def a_record_of_another_boot_is_ignored():
     m = hvtest.Machine()
     os.makedirs(m.dir + "/run")

@@ -6,6 +6,7 @@
 /* The record of what may be frozen: written, read again, and damaged. */
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -210,6 +211,22 @@ a_process_is_known_by_number_and_start(void **state)
 	assert_int_equal(dm_record_helper(&rec, DM_WORKER), -1);
 }
 
+static void
+a_record_is_kept_where_it_is_looked_for(const char *path)
+{
+	struct stat before, after;
+
+	assert_int_equal(stat(path, &before), 0);
+	assert_int_equal(dm_record_open(&dm), 0);
+	assert_int_equal(fstat(dm.dm_record, &after), 0);
+	assert_true(before.st_ino == after.st_ino);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(dm_record_open(&dm), 0);
+	assert_int_equal(stat(path, &before), 0);
+	assert_int_equal(fstat(dm.dm_record, &after), 0);
+	assert_true(before.st_ino == after.st_ino);
+}
+
 /* Lock and record in a directory of their own. */
 static void
 a_directory_has_one_lock_and_one_record(void **state)
@@ -230,6 +247,7 @@ a_directory_has_one_lock_and_one_record(void **state)
 	assert_int_equal(access(path, F_OK), 0);
 	(void)snprintf(path, sizeof(path), "%s/frozen", run);
 	assert_int_equal(access(path, F_OK), 0);
+	a_record_is_kept_where_it_is_looked_for(path);
 	(void)close(other.dm_lock);
 	(void)close(dm.dm_lock);
 	/* Its end lets the next one have it. */
