@@ -125,7 +125,9 @@ dm_undo_thaw(struct dm *dm)
 	tx->tx_deadline_ns = DM_NEVER;
 	tx->tx_kill_ns = frz_now_ns() + DM_SILENCE_NS;
 	tx->tx_again_ns = 0;
-	atomic_store(&dm->dm_page->pg_stop, 1);
+	/* Who ended the hold may have been quicker than its word of that. */
+	if (atomic_exchange(&dm->dm_page->pg_stop, 1) != 0 && tx->tx_orderly)
+		dm_txn_fail(dm, "the hold had ended before the thaw came");
 	for (i = 0; i < tx->tx_nfs; i++)
 		(void)frz_slot_move(
 		    &dm->dm_page->pg_slots[i], FRZ_OPENED, FRZ_THAWED);

@@ -80,6 +80,7 @@ static struct {
 	uint64_t fz_freeze_ok; /* msgid of a FREEZE answered with success */
 	uint64_t fz_thaw;      /* msgid of the THAW that followed it */
 	bool fz_held;	       /* all was frozen when that came */
+	bool fz_stands;	       /* the daemon, from poll(2) to the next READ */
 	bool fz_restless;      /* mounts change without end */
 	bool fz_stubborn;      /* who was stopped stays so until it is killed */
 	bool fz_granted;       /* the last answer was success */
@@ -222,6 +223,15 @@ answered(const struct hv_vss_opt_msg *msg)
 	}
 }
 
+/* For longer than any lease: the guard's has ended when it goes on. */
+static void
+stand_still(void)
+{
+	fz.fz_stands = false;
+	pass_time(200000000000ULL);
+	lease_ends(&fz.fz_helper[DM_GUARD], dm0.dm_page);
+}
+
 /* The next request: a new one means that those before it are over. */
 static void
 driver_is_read(struct hv_vss_opt_msg *msg)
@@ -257,6 +267,8 @@ fuzz_ioctl(int fd, unsigned long request, void *arg)
 		msg->status = VSS_FAIL;
 		if (how == 254)
 			return (-1);
+		if (fz.fz_stands)
+			stand_still();
 		driver_is_read(msg);
 	} else if (request == IOCHVVSSWRITE) {
 		answered(msg);
@@ -683,23 +695,42 @@ fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout)
 	return (ready);
 }
 
+static void
+ask_and_wait(uint8_t how)
+{
+	unsigned int steps;
+
+	driver_asks(how);
+	for (steps = 0; fz.fz_answers[fz.fz_queued] == 0; steps++) {
+		FUZZ_CHECK(steps < REST);
+		dm_step(&dm0);
+	}
+}
+
 /* Nobody does anything wrong any more: a backup works. */
 static void
 one_backup(void)
 {
 	static const uint8_t asks[] = { 0, 1, 2, 4 };
-	unsigned int i, steps;
+	unsigned int i;
 
 	memset(fr.fr_foreign, 0, sizeof(fr.fr_foreign));
 	fz.fz_stubborn = false;
 	for (i = 0; i < sizeof(asks); i++) {
-		driver_asks(asks[i]);
-		for (steps = 0; fz.fz_answers[fz.fz_queued] == 0; steps++) {
-			FUZZ_CHECK(steps < REST);
-			dm_step(&dm0);
-		}
+		ask_and_wait(asks[i]);
 		FUZZ_CHECK(fz.fz_granted);
 	}
+}
+
+/* A hold that has ended is LOST, though nothing was heard of it yet. */
+static void
+one_unseen_end(void)
+{
+	ask_and_wait(2);
+	FUZZ_CHECK(fz.fz_granted);
+	fz.fz_stands = mc.mc_nplan != 0;
+	ask_and_wait(4);
+	FUZZ_CHECK(fz.fz_granted == (mc.mc_nplan == 0));
 }
 
 static void
@@ -726,8 +757,10 @@ serve(void)
 	if (dm->dm_quit)
 		return;
 	FUZZ_CHECK(!any_frozen() && !mc.mc_recorded);
-	if (fz.fz_queued + 4 <= REQUESTS)
+	if (fz.fz_queued + 6 <= REQUESTS) {
 		one_backup();
+		one_unseen_end();
+	}
 	FUZZ_CHECK(!any_frozen() && !mc.mc_recorded);
 }
 
