@@ -125,6 +125,8 @@ struct dm_txn {
 	uint64_t tx_hold_ns;   /* how long the hold may be */
 	uint64_t tx_kill_ns;   /* when to look at the worker again */
 	uint64_t tx_again_ns;  /* THAWING: not before, once more */
+	uint64_t tx_resort_ns; /* the last resort: not before, once more */
+	uint64_t tx_pause_ns;  /* and so long after that */
 	bool tx_ping;	       /* a PING is not answered */
 	bool tx_rcu;	       /* rcu_expedited may be raised */
 	bool tx_said;	       /* what hangs was reported */

@@ -24,7 +24,9 @@
 #include "dm_os.h"
 
 #define DM_RELEASE_NS DM_NS_PER_S
-#define DM_AGAIN_NS   (100 * DM_NS_PER_MS) /* between two last resorts */
+#define DM_AGAIN_NS   (100 * DM_NS_PER_MS) /* between two looks without them */
+#define DM_SELDOM_NS  (60 * DM_NS_PER_S) /* between two last resorts, at most \
+					  */
 
 bool
 dm_undo_armed(struct dm *dm)
@@ -83,6 +85,20 @@ dm_undo_say(struct dm *dm, const char *stuck)
 	_exit(0);
 }
 
+/* Each leaves a process in every thaw that hangs: ever more seldom. */
+static void
+dm_undo_last_resort(struct dm *dm)
+{
+	struct dm_txn *tx = &dm->dm_txn;
+	uint64_t now = frz_now_ns();
+
+	if (now < tx->tx_resort_ns)
+		return;
+	tx->tx_resort_ns = now + tx->tx_pause_ns;
+	tx->tx_pause_ns = dm_earlier(2 * tx->tx_pause_ns, DM_SELDOM_NS);
+	dm_os_last_resort(dm);
+}
+
 /* Tells whoever is left to thaw; true if that is the worker. */
 static bool
 dm_undo_order(struct dm *dm)
@@ -107,7 +123,7 @@ dm_undo_order(struct dm *dm)
 	}
 	dm_helpers_kill(dm, DM_GUARD);
 	if (dm->dm_helper[DM_WORKER].dh_pid == 0) {
-		dm_os_last_resort(dm);
+		dm_undo_last_resort(dm);
 		tx->tx_kill_ns = tx->tx_again_ns;
 	}
 	return (false);
@@ -124,7 +140,8 @@ dm_undo_thaw(struct dm *dm)
 	tx->tx_phase = DM_THAWING;
 	tx->tx_deadline_ns = DM_NEVER;
 	tx->tx_kill_ns = frz_now_ns() + DM_SILENCE_NS;
-	tx->tx_again_ns = 0;
+	tx->tx_again_ns = tx->tx_resort_ns = 0;
+	tx->tx_pause_ns = DM_AGAIN_NS;
 	/* Who ended the hold may have been quicker than its word of that. */
 	if (atomic_exchange(&dm->dm_page->pg_stop, 1) != 0 && tx->tx_orderly)
 		dm_txn_fail(dm, "the hold had ended before the thaw came");

@@ -129,6 +129,27 @@ def one_that_takes_too_long_to_thaw_is_named_and_thawed_in_the_end():
     works_again(m)
 
 
+@case
+def a_thaw_that_hangs_with_worker_and_guard_gone_piles_up_no_processes():
+    m = machine(exclude=OUT)
+    host = slow_thaw(m)
+    pids = hvtest.pids_of("hv_vss_freezer")
+    for sig in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            os.kill(pid, sig)
+    for p in OTHERS:
+        hvtest.Writer(p)
+    time.sleep(3)  # ten tries a second would be thirty
+    trying = len(hvtest.pids_of("hv_vss_daemon")) - 1
+    check(0 < trying < 12, f"{trying} processes hang in the thaw of {IN}")
+    check(hvtest.thaw(OUT), "they thaw")
+    host.wait()
+    hvtest.Writer(IN)
+    hvtest.until(lambda: len(hvtest.pids_of("hv_vss_daemon")) == 1,
+                 "nothing is left of that", 10)
+    works_again(m)
+
+
 def fill(point, name="filler"):
     path = f"{point}/{name}"
     fd = os.open(path, os.O_WRONLY | os.O_CREAT)
