@@ -25,8 +25,7 @@
 
 #define DM_RELEASE_NS DM_NS_PER_S
 #define DM_AGAIN_NS   (100 * DM_NS_PER_MS) /* between two looks without them */
-#define DM_SELDOM_NS  (60 * DM_NS_PER_S) /* between two last resorts, at most \
-					  */
+#define DM_SELDOM_NS  (60 * DM_NS_PER_S)   /* between last resorts, at most */
 
 bool
 dm_undo_armed(struct dm *dm)

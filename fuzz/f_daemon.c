@@ -332,58 +332,6 @@ slot_freezes(uint32_t i, int error)
 		slot_thaws(dm0.dm_page, i, FRZ_BY_WORKER);
 }
 
-/* What follows for the worker from what its threads did. */
-static void
-worker_progress(struct helper *fh)
-{
-	struct frz_page *pg = dm0.dm_page;
-	bool refused = false, out = false;
-	uint32_t i, state, which = FRZ_FS_MAX;
-
-	for (i = 0; i < NFAKES; i++) {
-		state = atomic_load(&pg->pg_slots[i].fs_state);
-		out = out || state == FRZ_FREEZING;
-		if (state == FRZ_NOT_OURS) {
-			refused = true;
-			which = i;
-		}
-	}
-	if (fh->fh_due == FRZ_FREEZE && !out && !refused &&
-	    atomic_load(&pg->pg_stop) == 0) {
-		fh->fh_due = 0;
-		say(fh, FRZ_DONE, FRZ_FREEZE, 0, FRZ_FS_MAX);
-	} else if (fh->fh_due == FRZ_FREEZE &&
-	    (refused || atomic_load(&pg->pg_stop) != 0)) {
-		atomic_store(&pg->pg_stop, 1);
-		fh->fh_due = 0;
-		say(fh, FRZ_DONE, FRZ_FREEZE, refused ? EBUSY : ECANCELED,
-		    which);
-	}
-	if (atomic_load(&pg->pg_stop) == 0)
-		return;
-	for (i = NFAKES; i-- > 0;)
-		slot_thaws(dm0.dm_page, i, FRZ_BY_WORKER);
-	if (fh->fh_due == FRZ_THAW && !armed(dm0.dm_page)) {
-		fh->fh_due = 0;
-		say(fh, FRZ_DONE, FRZ_THAW, 0, FRZ_FS_MAX);
-	}
-}
-
-static void
-worker_begins_freeze(struct helper *fh, const struct frz_msg *fm)
-{
-	struct frz_slot *fs = dm0.dm_page->pg_slots;
-	uint32_t i;
-
-	FUZZ_CHECK(fm->fm_deadline_ns != 0);
-	for (i = 0; i < fm->fm_count; i++, fs++)
-		if ((fs->fs_flags & FRZ_F_SYNC_ONLY) == 0 &&
-		    frz_slot_move(fs, FRZ_OPENED, FRZ_FREEZING))
-			FUZZ_CHECK(mc.mc_recorded);
-	fh->fh_due = FRZ_FREEZE;
-	fh->fh_lease_ns = fm->fm_deadline_ns;
-}
-
 static void
 worker_obeys(struct helper *fh, const struct frz_msg *fm, uint8_t how)
 {
