@@ -165,7 +165,7 @@ add(struct fs_table *ft, const struct fs_table *other, unsigned int fs,
 	return (0);
 }
 
-/* A process may end at any time; then there is nothing of it. */
+/* A process may end at any time; then another may still tell of it (ESRCH). */
 static int
 read_one(struct fs_table *ft, const char *root, const char *pid)
 {
@@ -177,7 +177,7 @@ read_one(struct fs_table *ft, const char *root, const char *pid)
 	error = fs_mounts_read(&other, path);
 	if (error != 0) {
 		fs_mounts_free(&other);
-		return (error == ENOMEM ? ENOMEM : 0);
+		return (error == ENOMEM ? ENOMEM : ESRCH);
 	}
 	for (unsigned int fs = 0; fs < other.ft_nfs && error == 0; fs++)
 		if (counts(&other, fs) &&
@@ -239,9 +239,15 @@ fs_ns_read(struct fs_table *ft, const char *root)
 	error = se.se_names == NULL ? ENOMEM : list_pids(root, &pids, &npids);
 	if (error == 0)
 		(void)is_new(&se, root, "self");
-	for (size_t i = 0; i < npids && error == 0; i++)
-		if (is_new(&se, root, pids[i]))
-			error = read_one(ft, root, pids[i]);
+	for (size_t i = 0; i < npids && error == 0; i++) {
+		if (!is_new(&se, root, pids[i]))
+			continue;
+		error = read_one(ft, root, pids[i]);
+		if (error == ESRCH) {
+			se.se_count--;
+			error = 0;
+		}
+	}
 	free(pids);
 	free(se.se_names);
 	return (error);
