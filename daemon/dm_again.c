@@ -34,7 +34,7 @@ dm_again_differs(struct dm *dm, bool failed)
 		return (false);
 	dm_txn_policy(dm, &pp);
 	if (plan_make(&pn, &pp, err, sizeof(err)) != 0)
-		return (false);
+		return (true);
 	same = plan_same(&dm->dm_txn.tx_plan, &pn);
 	plan_free(&pn);
 	return (!same);

@@ -670,6 +670,21 @@ one_backup(void)
 	}
 }
 
+/* What cannot be compared with the mounts of now is not what is frozen. */
+static void
+one_unreadable_plan(void)
+{
+	fz.fz_restless = false;
+	ask_and_wait(1);
+	mounts_change(1);
+	mc.mc_unreadable = true;
+	ask_and_wait(2);
+	FUZZ_CHECK(fz.fz_granted && !mc.mc_unreadable);
+	FUZZ_CHECK(mc.mc_nplan == 0 ||
+	    dm0.dm_txn.tx_plan.pn_lines->pl_major == mc.mc_plan);
+	ask_and_wait(4);
+}
+
 /* A hold that has ended is LOST, though nothing was heard of it yet. */
 static void
 one_unseen_end(void)
@@ -705,8 +720,9 @@ serve(void)
 	if (dm->dm_quit)
 		return;
 	FUZZ_CHECK(!any_frozen() && !mc.mc_recorded);
-	if (fz.fz_queued + 6 <= REQUESTS) {
+	if (fz.fz_queued + 9 <= REQUESTS) {
 		one_backup();
+		one_unreadable_plan();
 		one_unseen_end();
 	}
 	FUZZ_CHECK(!any_frozen() && !mc.mc_recorded);

@@ -28,6 +28,7 @@ static struct {
 	bool mc_recorded;     /* the record names something */
 	unsigned int mc_plan; /* version of the mount table */
 	uint32_t mc_nplan;    /* what is in it */
+	bool mc_unreadable; /* the next plan that is compared */
 	bool mc_mounts_changed;
 	bool mc_vetoed; /* what the transaction's plan came to */
 } mc;
@@ -291,6 +292,10 @@ plan_make(
 		mc.mc_vetoed = how == 255 || how == 254 || how == 253 ||
 		    (how == 252 && mc.mc_nplan != 0);
 	memset(pn, 0, sizeof(*pn));
+	if (mc.mc_unreadable && pn != &dm0.dm_txn.tx_plan) {
+		mc.mc_unreadable = false;
+		how = 255;
+	}
 	if (how == 255) {
 		snprintf(err, errlen, "no mount table");
 		return (EIO);
