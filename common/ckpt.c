@@ -167,15 +167,17 @@ void
 ckpt_reason(const struct vss_engine_reason *er, char *buf, size_t len)
 {
 	const char *remedy = ckpt_remedy(er);
+	bool asked = er->er_op != VSS_ENGINE_NONE;
 	char who[128] = "";
 
 	if (er->er_client != 0)
-		snprintf(who, sizeof(who), "%s %s (pid %llu), asked to %s, ",
+		snprintf(who, sizeof(who), "%s %s (pid %llu)%s%s%s ",
 		    er->er_kind == VSS_ENGINE_FS ? "the freeze daemon" :
 						   "application",
 		    er->er_name[0] != '\0' ? er->er_name : "without a name",
-		    (unsigned long long)er->er_pid,
-		    ckpt_client_op_name(er->er_op));
+		    (unsigned long long)er->er_pid, asked ? ", asked to " : "",
+		    asked ? ckpt_client_op_name(er->er_op) : "",
+		    asked ? "," : "");
 	snprintf(buf, len, "%s%s%s%s%s%s%s", who,
 	    vss_engine_cause_text(er->er_cause),
 	    er->er_text[0] != '\0' ? ": \"" : "", er->er_text,

@@ -380,6 +380,9 @@ vss_engine_close(struct vss_engine *e, uint32_t slot, uint64_t now_ns)
 	    cl->cl_counted && rests ? VSS_ENGINE_CAUSE_LEFT :
 				      VSS_ENGINE_CAUSE_CLOSED,
 	    cl);
+	if (e->e_why.er_cause == VSS_ENGINE_CAUSE_CLOSED && !cl->cl_awaited &&
+	    !vss_client_outstanding(cl))
+		e->e_why.er_op = VSS_ENGINE_NONE;
 	event = VSS_ENGINE_NEVENTS;
 	if (cl->cl_kind == VSS_ENGINE_FS)
 		event = VSS_ENGINE_EV_FS_GONE;

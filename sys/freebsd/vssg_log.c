@@ -18,10 +18,10 @@
 static const char *
 vssg_log_asked(uint32_t op)
 {
-	return (op == VSS_ENGINE_CHECK	 ? ", asked to check" :
-		op == VSS_ENGINE_FREEZE	 ? ", asked to freeze" :
-		op == VSS_ENGINE_THAW	 ? ", asked to thaw" :
-		op == VSS_ENGINE_PREPARE ? ", asked to prepare" :
+	return (op == VSS_ENGINE_CHECK	 ? ", asked to check," :
+		op == VSS_ENGINE_FREEZE	 ? ", asked to freeze," :
+		op == VSS_ENGINE_THAW	 ? ", asked to thaw," :
+		op == VSS_ENGINE_PREPARE ? ", asked to prepare," :
 					   "");
 }
 
@@ -32,7 +32,7 @@ vssg_log_reason(const struct vss_engine_reason *er, char *text, size_t cap)
 
 	who[0] = '\0';
 	if (er->er_client != 0)
-		snprintf(who, sizeof(who), "%s %s (pid %ju)%s, ",
+		snprintf(who, sizeof(who), "%s %s (pid %ju)%s ",
 		    er->er_kind == VSS_ENGINE_FS ? "freeze daemon" :
 						   "application",
 		    er->er_name, (uintmax_t)er->er_pid,

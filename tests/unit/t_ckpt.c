@@ -60,6 +60,14 @@ a_reason_says_who_why_in_whose_words_and_what_to_do(void **state)
 	er.er_kind = VSS_ENGINE_FS;
 	ckpt_reason(&er, text, sizeof(text));
 	assert_null(strstr(text, "besteffort"));
+	/* One that was asked nothing when it closed. */
+	er.er_cause = VSS_ENGINE_CAUSE_CLOSED;
+	er.er_op = VSS_ENGINE_NONE;
+	er.er_text[0] = '\0';
+	ckpt_reason(&er, text, sizeof(text));
+	assert_string_equal(text,
+	    "the freeze daemon shop (pid 77) closed the device before it "
+	    "answered; it ended or was killed: see its log");
 	memset(&er, 0, sizeof(er));
 	er.er_cause = VSS_ENGINE_CAUSE_NO_DAEMON;
 	ckpt_reason(&er, text, sizeof(text));
