@@ -199,13 +199,16 @@ history_read(const char *dir, history_each *each, void *arg, size_t *torn,
 	char path[PATH_MAX];
 	bool more = true;
 	FILE *fp;
+	int fd;
 
 	*torn = 0;
 	for (size_t i = 0; i < VSS_NELEM(files) && more; i++) {
 		(void)snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
-		fp = fopen(path, "re");
-		if (fp == NULL && errno == ENOENT)
+		/* Nor is anything waited for that is no file. */
+		fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		if (fd == -1 && errno == ENOENT)
 			continue;
+		fp = fd == -1 ? NULL : fdopen(fd, "r");
 		if (fp == NULL)
 			return (history_fail(dir, "cannot open", err, errlen));
 		more = history_lines(fp, each, arg, torn);

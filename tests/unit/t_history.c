@@ -165,6 +165,15 @@ a_link_is_not_followed(void **state)
 	assert_int_equal(history_append(dir, cks, 1, err, sizeof(err)), ELOOP);
 }
 
+static void
+a_fifo_in_its_place_is_not_waited_for(void **state)
+{
+	(void)state;
+	assert_int_equal(mkfifo(file, 0600), 0);
+	read_all();
+	assert_int_equal(nids, 0);
+}
+
 int
 main(void)
 {
@@ -175,6 +184,7 @@ main(void)
 		T(a_full_file_is_put_aside_and_is_still_read),
 		T(what_is_not_there_is_empty_and_what_cannot_be_is_said),
 		T(a_link_is_not_followed),
+		T(a_fifo_in_its_place_is_not_waited_for),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
