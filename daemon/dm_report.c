@@ -16,9 +16,12 @@
 
 #include "apart.h"
 #include "dm.h"
+#include "json.h"
 
 /* For the timeline to be written. */
 #define DM_MOMENT_MS 50
+/* Every byte of a name may become six. */
+#define DM_TRACE_LINE (256 + 6 * FRZ_PATH_MAX)
 
 static const char *const dm_step_name[FRZ_NSTEPS] = {
 	[FRZ_STEP_FLUSH] = "flush",
@@ -133,15 +136,25 @@ dm_report_stuck(struct dm *dm, char *buf, size_t len)
 }
 
 static void
-dm_report_name(FILE *fp, const char *name)
+dm_report_line(FILE *fp, struct frz_slot *fs, enum frz_step step,
+    const char *name, uint64_t ns)
 {
-	for (; *name != '\0'; name++)
-		if (*name == '"' || *name == '\\')
-			fprintf(fp, "\\%c", *name);
-		else if ((unsigned char)*name < ' ')
-			fprintf(fp, "\\u%04x", (unsigned)*name);
-		else
-			fputc(*name, fp);
+	static char line[DM_TRACE_LINE];
+	struct json_out jo;
+	int error = 0;
+
+	if (atomic_load(&fs->fs_failed) == step)
+		error = atomic_load(&fs->fs_errno);
+	json_out_init(&jo, line, sizeof(line));
+	json_open(&jo, NULL, '{');
+	json_number(&jo, "t_ns", atomic_load(&fs->fs_begin_ns[step]));
+	json_text(&jo, "who", "daemon");
+	json_text(&jo, "event", dm_step_name[step]);
+	json_text(&jo, "name", name);
+	json_ms(&jo, "ms", ns);
+	json_number(&jo, "errno", (uint64_t)error);
+	json_close(&jo, '}');
+	fprintf(fp, "%s\n", line);
 }
 
 /* One line a step and file system, appended to the file of `trace'. */
@@ -163,18 +176,9 @@ dm_report_append(struct dm *dm)
 			fs = &dm->dm_page->pg_slots[i];
 			begin = atomic_load(&fs->fs_begin_ns[step]);
 			end = atomic_load(&fs->fs_end_ns[step]);
-			if (begin == 0 || end < begin)
-				continue;
-			fprintf(fp,
-			    "{\"t_ns\":%llu,\"who\":\"daemon\",\"event\":"
-			    "\"%s\",\"name\":\"",
-			    (unsigned long long)begin, dm_step_name[step]);
-			dm_report_name(fp, tx->tx_fs[i].df_point);
-			fprintf(fp, "\",\"ms\":%.3f,\"errno\":%d}\n",
-			    (double)(end - begin) / 1e6,
-			    atomic_load(&fs->fs_failed) == step ?
-				atomic_load(&fs->fs_errno) :
-				0);
+			if (begin != 0 && end >= begin)
+				dm_report_line(fp, fs, step,
+				    tx->tx_fs[i].df_point, end - begin);
 		}
 	return (fclose(fp) == 0 ? 0 : errno);
 }

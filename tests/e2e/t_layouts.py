@@ -9,6 +9,7 @@
 """Checkpoints of machines whose mounts are laid out as people lay them out: none
 fails, none hangs, and what should be frozen is."""
 
+import json
 import os
 import select
 import socket
@@ -179,7 +180,7 @@ NAMES = ["with blank", "new\nline", "tab\there", "back\\slash", "#hash",
 
 @case
 def names_with_blanks_newlines_and_what_else_there_may_be():
-    m = machine()
+    m = machine(trace="/run/trace")
     without("d")
     for name in NAMES:
         at = "/srv/" + name
@@ -195,6 +196,9 @@ def names_with_blanks_newlines_and_what_else_there_may_be():
             # The guard lets go of it a moment after all is thawed.
             until(lambda at=at: not hvtest.run(["umount", at])[0], "umount")
             os.rmdir(at)
+    with open("/run/trace", encoding="utf-8") as f:
+        names = {json.loads(line).get("name") for line in f}
+    check("/srv/\ufffd\ufffd" in names, f"in the trace: {names}")
 
 
 def everything_dies_in_the_hold(m, at):
