@@ -12,6 +12,7 @@
  * thaw, so it is killed, waited for, and what it left is thawed once more.
  */
 
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <dirent.h>
@@ -528,6 +529,15 @@ dm_recover_doubt(struct dm *dm)
 	return (false);
 }
 
+/* A daemon that lives sees to its own, and empties its record. */
+static bool
+dm_recover_due(struct dm *dm)
+{
+	struct stat st;
+
+	return (fstat(dm->dm_record, &st) == 0 && st.st_size > 0);
+}
+
 int
 dm_recover_all(struct dm *dm, bool force)
 {
@@ -554,6 +564,9 @@ dm_recover_all(struct dm *dm, bool force)
 	/* A freezer that is still within a freeze completes it after that. */
 	while (error == 0 && doubt && pidfd != -1 && frz_now_ns() < end) {
 		(void)dm_recover_ended(&pidfd, DM_NS_PER_S);
+		doubt = dm_recover_due(dm);
+		if (!doubt)
+			break;
 		error = dm_recover_pass(dm, rc, DM_ALL_WAIT_NS, &dp);
 		doubt = pidfd != -1 && dm_recover_doubt(dm);
 	}

@@ -95,5 +95,26 @@ def what_could_not_be_opened_at_the_start_is_not_forgotten():
     works(m)
 
 
+@case
+def thaw_all_beside_a_daemon_thawed_its_next_backups():
+    hvtest.after(guest.freezers_end)
+    m = hvtest.Machine()
+    m.start_driver()
+    m.start_daemon()
+    gate = guest.Gate(m.dir + "/gate")
+    h = m.host("freeze", gate.action, "thaw")
+    check(h.reply("freeze")["reply"] == "ok", "freeze: %s" % h.replies())
+    check(hvtest.thaw("/mnt/b"), "somebody thaws one")
+    p = hvtest.Process(argv(m, "--thaw-all"))
+    p.says("/mnt/b: not frozen any more")
+    gate.open(h.process.alive)
+    check(h.reply("thaw")["reply"] == "fail", "thaw: %s" % h.replies())
+    h.wait()
+    worker = guest.freezer_pid("worker")
+    check(p.wait(20) == 0, p.output())
+    check(guest.state_of(worker), "it waited for the worker's end")
+    works(m)
+
+
 if __name__ == "__main__":
     hvtest.main()
