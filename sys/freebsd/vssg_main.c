@@ -346,12 +346,17 @@ vssg_start(struct vssg *vs)
 	TASK_INIT(&vs->vs_log_task, 0, vssg_log_task, vs);
 	vs->vs_tq = taskqueue_create(
 	    VSSG_NAME "_tq", M_WAITOK, taskqueue_thread_enqueue, &vs->vs_tq);
-	taskqueue_start_threads(&vs->vs_tq, 1, PWAIT, VSSG_NAME);
+	/* Without a thread a task would wait forever, and its drain with it. */
+	error = taskqueue_start_threads(&vs->vs_tq, 1, PWAIT, VSSG_NAME);
+	if (error != 0) {
+		taskqueue_free(vs->vs_tq);
+		vs->vs_tq = NULL;
+		return (error);
+	}
 	mtx_lock(&vs->vs_mtx);
 	vs->vs_state = VSSG_RUNNING;
 	mtx_unlock(&vs->vs_mtx);
-	error = vssg_dev_start(vs);
-	return (error);
+	return (vssg_dev_start(vs));
 }
 
 static void

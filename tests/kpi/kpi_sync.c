@@ -38,6 +38,7 @@ static char kpi_log_text[KPI_LOG_LEN];
 static size_t kpi_log_len;
 static size_t kpi_bytes;
 static struct taskqueue *kpi_tqs[KPI_NTQ];
+static int kpi_tq_error;
 
 void
 kpi_panic(const char *fmt, ...)
@@ -416,10 +417,18 @@ taskqueue_create(const char *name __unused, int mflags __unused,
 	return (tq);
 }
 
+void
+kpi_taskqueue_fail(int error)
+{
+	kpi_tq_error = error;
+}
+
 int
 taskqueue_start_threads(struct taskqueue **tqp, int n __unused,
     int pri __unused, const char *name __unused)
 {
+	if (kpi_tq_error != 0)
+		return (kpi_tq_error);
 	(*tqp)->tq_started = true;
 	return (pthread_create(&(*tqp)->tq_thread, NULL, kpi_tq_thread, *tqp));
 }

@@ -20,6 +20,8 @@ bool kpi_log_has(const char *text);
 void kpi_log_clear(void);
 /* Bytes that malloc() gave out and free() did not get back. */
 size_t kpi_malloced(void);
+/* From now on a taskqueue gets no thread, for this reason; 0: again. */
+void kpi_taskqueue_fail(int error);
 /* Fails the test when this thread holds a mutex: what follows may sleep. */
 void kpi_may_sleep(const char *what);
 

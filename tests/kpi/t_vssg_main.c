@@ -340,6 +340,25 @@ device_names_that_are_taken_are_left_alone(void **state)
 }
 
 static void
+without_memory_for_its_thread_it_stays_away(void **state)
+{
+	device_t dev;
+	int error;
+
+	(void)state;
+	assert_int_equal(kpi_module_load(), 0);
+	chan = kpi_chan_new(vss_guid);
+	kpi_taskqueue_fail(ENOMEM);
+	dev = kpi_device_add(kpi_bus("vmbus"), chan, &error);
+	kpi_taskqueue_fail(0);
+	assert_int_equal(error, ENOMEM);
+	assert_false(kpi_cdev_exists(FS));
+	kpi_device_remove(dev);
+	kpi_chan_free(chan);
+	channel_offer();
+}
+
+static void
 the_base_systems_driver_is_noticed(void **state)
 {
 	(void)state;
@@ -498,6 +517,8 @@ main(void)
 		CASE(a_second_channel_is_turned_down),
 		cmocka_unit_test_teardown(
 		    device_names_that_are_taken_are_left_alone, close_all),
+		cmocka_unit_test_teardown(
+		    without_memory_for_its_thread_it_stays_away, close_all),
 		cmocka_unit_test_teardown(
 		    the_base_systems_driver_is_noticed, close_all),
 		CASE(a_broken_engine_fails_requests_and_frees_clients),
