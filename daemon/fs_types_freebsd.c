@@ -17,10 +17,10 @@ const char *const fs_names_freeze[] = { "ufs", NULL };
 /* ZFS is always consistent on disk; the others have no freeze call. */
 const char *const fs_names_sync[] = { "zfs", "msdosfs", "ext2fs", NULL };
 
-const char *const fs_names_readonly[] = { "cd9660", "udf", NULL };
+const char *const fs_names_readonly[] = { "cd9660", "udf", "tarfs", NULL };
 
 const char *const fs_names_pseudo[] = { "devfs", "fdescfs", "procfs",
-	"linprocfs", "linsysfs", "mqueuefs", "autofs", NULL };
+	"linprocfs", "linsysfs", "lindebugfs", "mqueuefs", "autofs", NULL };
 
 const char *const fs_names_memory[] = { "tmpfs", NULL };
 

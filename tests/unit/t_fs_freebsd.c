@@ -156,6 +156,20 @@ nullfs_and_unionfs_go_with_what_they_write_to(void **state)
 }
 
 static void
+what_jails_and_linux_programs_mount_refuses_nothing(void **state)
+{
+	(void)state;
+	try("jails");
+}
+
+static void
+an_encrypted_mirror_and_images_are_frozen_in_their_order(void **state)
+{
+	(void)state;
+	try("geli");
+}
+
+static void
 policy_strict_refuses_what_is_not_ufs(void **state)
 {
 	(void)state;
@@ -293,6 +307,10 @@ main(void)
 		    mirrors_and_labels_are_followed_down_to_each_disk),
 		cmocka_unit_test(without_geom_nothing_is_said_of_the_ground),
 		cmocka_unit_test(nullfs_and_unionfs_go_with_what_they_write_to),
+		cmocka_unit_test(
+		    what_jails_and_linux_programs_mount_refuses_nothing),
+		cmocka_unit_test(
+		    an_encrypted_mirror_and_images_are_frozen_in_their_order),
 		cmocka_unit_test(policy_strict_refuses_what_is_not_ufs),
 		cmocka_unit_test(strict_is_content_with_ufs_alone),
 		cmocka_unit_test(unknown_types_are_refused_with_a_remedy),
