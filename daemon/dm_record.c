@@ -226,8 +226,7 @@ dm_record_add_helper(struct dm *dm, struct dm_text *tt, enum dm_role role)
 {
 	struct dm_helper *dh = &dm->dm_helper[role];
 
-	/* A guard that is a service of its own lives on, and is greeted. */
-	if (dh->dh_pid <= 0 || !dh->dh_child)
+	if (dh->dh_pid <= 0)
 		return;
 	if (dh->dh_start == 0)
 		dh->dh_start = dm_start_time(dh->dh_pid);

@@ -439,7 +439,7 @@ dm_recover_kill(int pidfd)
 /*
  * Waits for the earlier worker, which was killed, and for its guard, which ends
  * when it has thawed what the worker left; a guard that does not may be
- * stopped.
+ * stopped.  One that is a service, and serves this daemon, greeted after that.
  */
 static bool
 dm_recover_old_ended(struct dm *dm, uint64_t limit_ns)
@@ -494,8 +494,10 @@ dm_recover_start(struct dm *dm)
 	report(REPORT_WARNING,
 	    "an earlier run may have left %u file systems frozen; thawing",
 	    rc->rc_nfs);
+	/* A guard that is a service of its own may be the same as then. */
 	for (role = 0; role < DM_NROLES; role++)
-		dm->dm_old[role] = dm_record_helper(rc, role);
+		if (rc->rc_pid[role] != dm->dm_helper[role].dh_pid)
+			dm->dm_old[role] = dm_record_helper(rc, role);
 	dm_recover_kill(dm->dm_old[DM_WORKER]);
 	if (rc->rc_rcu)
 		dm_rcu_recover();

@@ -82,7 +82,7 @@ static const struct confine_rule frz_worker_calls[] = { FRZ_BOTH FRZ_OLD,
 
 static const struct confine_rule frz_guard_calls[] = { FRZ_BOTH FRZ_OLD,
 	CONFINE_CALL(accept4), CONFINE_CALL(getsockopt),
-	CONFINE_IF(pidfd_open, 0, CONFINE_SELF, 0),
+	CONFINE_CALL(signalfd4), CONFINE_IF(pidfd_open, 0, CONFINE_SELF, 0),
 	CONFINE_IF(pidfd_send_signal, 1, CONFINE_EQUALS, SIGKILL) FRZ_MORE };
 
 int

@@ -17,11 +17,13 @@
  *
  * It serves the daemon that started it or, as a service of its own, one daemon
  * after another on a socket: the next is greeted when all that the last one
- * left is thawed.
+ * left is thawed.  SIGTERM ends such a guard, but not before it owes nothing:
+ * a freeze that has not returned may have nobody else to thaw what it freezes.
  */
 
 #include "hv_vss_freezer.h"
 
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -50,6 +52,7 @@ struct gd {
 	int gd_worker; /* pidfd, or -1 */
 	int gd_timer;  /* the lease */
 	int gd_rcu;    /* rcu_expedited, or -1 */
+	int gd_signal; /* SIGTERM of a service, or -1 */
 	int gd_fd[FRZ_FS_MAX];
 	_Atomic bool gd_out[FRZ_FS_MAX]; /* its thaw is not back */
 	_Atomic bool gd_worker_ended;
@@ -62,6 +65,7 @@ struct gd {
 	bool gd_orphan;	     /* the daemon is gone */
 	bool gd_thaw_due;    /* DONE for THAW is due */
 	bool gd_release_due; /* and for RELEASE */
+	bool gd_end;	     /* told to end */
 };
 
 static struct gd gd0;
@@ -90,6 +94,16 @@ static bool
 gd_left(struct gd *gd)
 {
 	return (gd_armed(gd) || (gd->gd_orphan && gd_raised(gd)));
+}
+
+/* Whether somebody relies on it: by a lease, or for what is to be thawed. */
+static bool
+gd_owes(struct gd *gd)
+{
+	if (gd->gd_page == NULL)
+		return (false);
+	return (gd_left(gd) ||
+	    (!gd->gd_orphan && (gd->gd_leased || gd->gd_release_due)));
 }
 
 static bool
@@ -415,19 +429,21 @@ gd_progress(struct gd *gd)
 static void
 gd_step(struct gd *gd)
 {
-	struct pollfd pfd[5] = {
+	struct pollfd pfd[6] = {
 		{ gd->gd_orphan ? -1 : gd->gd_ctl, POLLIN, 0 },
 		{ gd->gd_peer, POLLIN, 0 },
 		{ gd->gd_worker_ended ? -1 : gd->gd_worker, POLLIN, 0 },
 		{ gd->gd_timer, POLLIN, 0 },
 		{ gd->gd_pool.fp_done, POLLIN, 0 },
+		{ gd->gd_end ? -1 : gd->gd_signal, POLLIN, 0 },
 	};
 	struct pollfd ended = { -1, POLLIN, 0 };
 	uint64_t n;
 	bool lease;
 
-	if (fdwait(pfd, 5, gd_wait_ms(gd)) == -1)
+	if (fdwait(pfd, 6, gd_wait_ms(gd)) == -1)
 		return;
+	gd->gd_end = gd->gd_end || pfd[5].revents != 0;
 	if (pfd[4].revents != 0)
 		(void)!read(gd->gd_pool.fp_done, &n, sizeof(n));
 	gd_read(gd);
@@ -449,6 +465,7 @@ gd_init(struct gd *gd)
 	gd->gd_ctl = -1;
 	gd->gd_peer = -1;
 	gd->gd_worker = -1;
+	gd->gd_signal = -1;
 	gd->gd_rcu = frz_rcu_kept();
 	for (i = 0; i < FRZ_FS_MAX; i++)
 		gd->gd_fd[i] = -1;
@@ -458,13 +475,13 @@ gd_init(struct gd *gd)
 		_exit(1);
 }
 
-/* Serves one daemon until that is gone and nothing is armed. */
+/* Serves one daemon until that is gone, or the end has come; owes nothing. */
 static void
 gd_serve(struct gd *gd, int ctl)
 {
 	gd->gd_ctl = ctl;
 	gd->gd_orphan = false;
-	while (!gd->gd_orphan || (gd->gd_page != NULL && gd_left(gd)))
+	while ((!gd->gd_orphan && !gd->gd_end) || gd_owes(gd))
 		gd_step(gd);
 }
 
@@ -527,13 +544,23 @@ void
 frz_guard_listen(int listener, const struct frz_msg *ready)
 {
 	static const struct timespec pause = { 0, GD_AGAIN_NS };
-	struct pollfd pfd = { listener, POLLIN, 0 };
+	struct pollfd pfd[2] = { { listener, POLLIN, 0 }, { -1, POLLIN, 0 } };
+	sigset_t term;
 	int ctl;
 
 	gd_init(&gd0);
-	for (;;) {
-		if (fdwait(&pfd, 1, -1) != 1)
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	gd0.gd_signal = pfd[1].fd = signalfd(
+	    -1, &term, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (gd0.gd_signal == -1)
+		_exit(1);
+	while (!gd0.gd_end) {
+		if (fdwait(pfd, 2, -1) <= 0)
 			continue;
+		/* A daemon that waits finds the next guard. */
+		if (pfd[1].revents != 0)
+			break;
 		ctl = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 		/* Without a descriptor for it, it is there still. */
 		if (ctl == -1 && errno != ECONNABORTED)
@@ -547,4 +574,5 @@ frz_guard_listen(int listener, const struct frz_msg *ready)
 		gd_serve(&gd0, ctl);
 		gd_forget(&gd0);
 	}
+	_exit(0);
 }

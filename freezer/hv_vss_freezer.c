@@ -10,7 +10,8 @@
  * Whatever it needs while something is frozen it has before: its memory is
  * locked, its threads are made, it keeps no descriptor but those it was given,
  * its working directory is on no disk, it writes no core, and it is deaf to
- * what ends a session.  Then it gives up what it does not need any more.  It is
+ * what ends a session; a guard that is a service hears when it is told to end.
+ * Then it gives up what it does not need any more.  It is
  * linked statically, because locked copies of shared libraries would cost more
  * than the program.
  */
@@ -40,14 +41,20 @@
 #endif
 
 static void
-frz_be_deaf(void)
+frz_be_deaf(bool service)
 {
 	static const int deaf[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP,
 		SIGTTIN, SIGTTOU, SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM };
+	sigset_t term;
 	size_t i;
 
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
 	for (i = 0; i < sizeof(deaf) / sizeof(deaf[0]); i++)
-		(void)signal(deaf[i], SIG_IGN);
+		if (service && deaf[i] == SIGTERM)
+			(void)sigprocmask(SIG_BLOCK, &term, NULL);
+		else
+			(void)signal(deaf[i], SIG_IGN);
 }
 
 /* Keeps the control socket alone; 0 to 2 lead nowhere. */
@@ -98,12 +105,12 @@ frz_many_fds(void)
 
 /* Prepares the process; returns an errno and says which step it was. */
 static int
-frz_harden(bool guard, uint32_t *step)
+frz_harden(bool guard, bool service, uint32_t *step)
 {
 	static const struct rlimit none = { 0, 0 };
 	int confined, error;
 
-	frz_be_deaf();
+	frz_be_deaf(service);
 	os_set_name("hv_vss_freezer", guard ? "guard" : "worker");
 	os_no_trace();
 	(void)setrlimit(RLIMIT_CORE, &none);
@@ -157,7 +164,7 @@ int
 main(int argc, char *argv[])
 {
 	struct frz_msg fm;
-	bool guard, usable;
+	bool guard, service, usable;
 	int error;
 
 	guard = argc == 2 && strcmp(argv[1], "guard") == 0;
@@ -166,14 +173,15 @@ main(int argc, char *argv[])
 		frz_usage();
 	memset(&fm, 0, sizeof(fm));
 	fm.fm_op = FRZ_READY;
-	error = frz_harden(guard, &fm.fm_index);
+	/* As a service manager gives it: a socket that daemons connect to. */
+	service = guard && frz_socket(SO_ACCEPTCONN) == 1;
+	error = frz_harden(guard, service, &fm.fm_index);
 	fm.fm_errno = error;
 	if (error == 0)
 		fm.fm_index = FRZ_START_OK;
 	usable = error == 0 || fm.fm_index == FRZ_START_OOM ||
 	    fm.fm_index == FRZ_START_CONFINE;
-	/* As a service manager gives it: a socket that daemons connect to. */
-	if (guard && usable && frz_socket(SO_ACCEPTCONN) == 1)
+	if (service && usable)
 		frz_guard_listen(FRZ_CONTROL_FD, &fm);
 	if (frz_send(FRZ_CONTROL_FD, &fm, NULL) != 0 || !usable)
 		_exit(1);

@@ -16,7 +16,8 @@ void frz_guard(int ctl);
 
 /*
  * Serves one daemon after another that connects to a socket, each when the last
- * one's transaction is thawed; greets each with ready.
+ * one's transaction is thawed; greets each with ready.  Ends on SIGTERM, which
+ * the caller has blocked, when it owes nothing.
  */
 void frz_guard_listen(int listener, const struct frz_msg *ready)
     __attribute__((noreturn));

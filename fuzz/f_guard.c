@@ -20,17 +20,23 @@ static long fuzz_syscall(long number);
 static int fuzz_getsockopt(
     int fd, int level, int option, void *value, socklen_t *len);
 static int fuzz_accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags);
+static int fuzz_signalfd(int fd, const sigset_t *set, int flags);
+static void fuzz_exit(int status) __attribute__((noreturn));
 
 #define getsockopt fuzz_getsockopt
 #define accept4	   fuzz_accept4
+#define signalfd   fuzz_signalfd
+#define _exit	   fuzz_exit
 #include "frz_guard.c"
+#undef _exit
+#undef signalfd
 #undef accept4
 #undef getsockopt
 #undef poll
 
 #define POLLS_MAX 20000
 #define IDLE	  20
-#define NTOLD	  5
+#define NTOLD	  6
 #define LISTENER  1000 /* what stands for the listening socket */
 
 /* What a thread of the worker is at. */
@@ -45,6 +51,7 @@ static struct {
 	int fz_daemon; /* daemon's end of the control socket, or -1 */
 	int fz_ctl;    /* the guard's, for accept */
 	int fz_peer;   /* the worker's end, or -1 */
+	int fz_signal; /* readable when the guard was told to end, or -1 */
 	int fz_pidfd;  /* readable when the worker has ended; -1: none */
 	int fz_page_fd;
 	struct frz_page *fz_page;
@@ -179,6 +186,25 @@ fuzz_accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
 	fz.fz_ctl = -1;
 	errno = ECONNABORTED;
 	return (ctl);
+}
+
+/* Of what a service is told there is only that it is to end. */
+static int
+fuzz_signalfd(int fd, const sigset_t *set, int flags)
+{
+	FUZZ_CHECK(fd == -1 && sigismember(set, SIGTERM) == 1 &&
+	    flags == (SFD_CLOEXEC | SFD_NONBLOCK));
+	fz.fz_signal = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return (fz.fz_signal);
+}
+
+static void
+tell_to_end(void)
+{
+	static const uint64_t one = 1;
+
+	if (fz.fz_signal != -1)
+		FUZZ_CHECK(write(fz.fz_signal, &one, sizeof(one)) == 8);
 }
 
 static void
@@ -427,6 +453,8 @@ act(void)
 	case 8:
 		if (what / 12 % 8 == 7)
 			close_it(&fz.fz_daemon);
+		if (what / 12 % 8 == 6)
+			tell_to_end();
 		break;
 	case 9:
 		run_job(&gd0.gd_pool, what / 12);
@@ -468,6 +496,18 @@ check_thawed(void)
 		FUZZ_CHECK(!fr.fr_frozen[i]);
 }
 
+/* Told to end, it does when nothing is frozen. */
+static void
+fuzz_exit(int status)
+{
+	FUZZ_CHECK(status == 0 &&
+	    poll(&(struct pollfd) { fz.fz_signal, POLLIN, 0 }, 1, 0) == 1);
+	take_answers();
+	close_it(&fz.fz_peer);
+	check_thawed();
+	longjmp(fz.fz_end, 1);
+}
+
 /* The next daemon connects, or the harness has seen enough. */
 static int
 next_daemon(void)
@@ -505,8 +545,11 @@ fuzz_poll(struct pollfd *pfd, nfds_t n, int timeout)
 	/* It only looks. */
 	if (n == 1 && timeout == 0)
 		return (poll(pfd, n, 0));
-	if (pfd[0].fd == LISTENER)
-		return (next_daemon());
+	if (pfd[0].fd == LISTENER) {
+		FUZZ_CHECK(n == 2 && timeout == -1);
+		pfd[1].revents = 0;
+		return (poll(&pfd[1], 1, 0) == 1 ? 1 : next_daemon());
+	}
 	if (n == NTOLD)
 		check_loop(fz.fz_told, pfd, n, timeout);
 	do {
@@ -565,6 +608,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&gd0, 0, sizeof(gd0));
 	memset(&fz, 0, sizeof(fz));
 	fz.fz_daemon = fz.fz_ctl = fz.fz_peer = fz.fz_pidfd = -1;
+	fz.fz_signal = -1;
 	fz.fz_listen = fuzz_u8(&fr.fr_in) % 2 != 0;
 	FUZZ_CHECK(frz_page_create(&fz.fz_page_fd, &fz.fz_page) == 0);
 	serve();
@@ -572,6 +616,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close_it(&fz.fz_peer);
 	close_it(&fz.fz_pidfd);
 	close_it(&fz.fz_page_fd);
+	close_it(&fz.fz_signal);
 	close_it(&gd0.gd_timer);
 	close_it(&gd0.gd_pool.fp_done);
 	frz_page_unmap(fz.fz_page);

@@ -544,6 +544,77 @@ def a_guard_without_descriptors_accepted_again_and_again():
         check(select.select([peer], [], [], 10)[0], "it greets")
 
 
+@case
+def a_guard_that_is_a_service_is_told_to_end_in_a_hold():
+    hvtest.after(guest.freezers_end)
+    g = GuardService()
+    m = hvtest.Machine(guard=g.path)
+    m.start_driver()
+    m.start_daemon(["-d"])
+    w = writers()
+    h = m.host("freeze", "hold=700", "thaw")
+    frozen_all(h)
+    g.popen.send_signal(signal.SIGTERM)
+    status, replies = h.wait()
+    check(status == 0, "the hold is broken: %s" % replies)
+    writable_within(w, 1, "the thaw")
+    check(g.popen.wait(5) == 0, "it has not ended")
+    g.start()
+    works_again(m)
+
+
+@case
+def a_guard_that_is_a_service_is_told_to_end_with_a_thaw_owed():
+    """Nobody else is left when the freeze returns."""
+    hvtest.after(guest.freezers_end)
+    g = GuardService()
+    m = hvtest.Machine(guard=g.path)
+    m.start_driver()
+    m.start_daemon(["-d"])
+    w = writers()
+    h, go_on = held_freeze(m)
+    (worker,) = frzlib.children(m.daemon.pid, "hv_vss_freezer")
+    for pid in (m.daemon.pid, worker):
+        os.kill(pid, signal.SIGKILL)
+    g.popen.send_signal(signal.SIGTERM)
+    held = w.pop(HELD)
+    writable_within(w, 1, "the strike")
+    check(held.stands_still(0.3), "the freeze waits")
+    check(g.popen.poll() is None, "the guard has ended")
+    go_on()
+    writable_within({HELD: held}, 1, "the freeze has returned")
+    check(g.popen.wait(5) == 0, "the guard has not ended")
+    h.wait()
+    g.start()
+    m.start_daemon()
+    works_again(m)
+
+
+@case
+def a_guard_that_still_owes_a_thaw_and_the_next_one():
+    """No backup begins before the first has thawed."""
+    hvtest.after(guest.freezers_end)
+    g = GuardService()
+    m = hvtest.Machine(guard=g.path)
+    m.start_driver()
+    m.start_daemon(["-d"])
+    w = writers()
+    h, go_on = held_freeze(m)
+    m.daemon.kill()
+    g.popen.send_signal(signal.SIGTERM)
+    h.wait()
+    first = g.popen
+    g.start()
+    m.start_daemon(["-d"])
+    status, replies = m.host("freeze", "thaw").wait()
+    check(status == 3, "host: %s" % replies)
+    check(first.poll() is None, "the guard has ended")
+    go_on()
+    writable_within(w, 1, "the freeze has returned")
+    first.wait(5)
+    works_again(m)
+
+
 # Everything of ours is killed at once.
 
 def kill_all(m):

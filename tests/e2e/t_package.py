@@ -24,7 +24,7 @@ UNITS = ("hv_vss_driver.service", "hv_vss_daemon.service",
 # it runs a command; an option that is not here was not looked at for that.
 OPTIONS = set("""
     Type Environment EnvironmentFile ExecStartPre ExecStart ExecReload ExecStopPost Restart
-    RestartSec WatchdogSec WatchdogSignal TimeoutStopSec KillMode KillSignal
+    RestartSec WatchdogSec WatchdogSignal TimeoutStopSec KillMode SendSIGKILL
     OOMScoreAdjust OOMPolicy LimitCORE LimitMEMLOCK RuntimeDirectory
     RuntimeDirectoryPreserve NoNewPrivileges
     CapabilityBoundingSet SystemCallArchitectures SystemCallFilter

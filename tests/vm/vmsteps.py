@@ -103,6 +103,9 @@ class Cell:
         self.reach()
         p = self.strike()
         self.let_go()
+        # Nobody breaks this hold: it ends when the host ends it.
+        if self.answers == "ooo":
+            self.gate.open(self.host.alive)
         began = time.monotonic()
         self.beat.moves(self.seconds)
         out, _ = p.communicate(timeout=120)
