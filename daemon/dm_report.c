@@ -135,52 +135,53 @@ dm_report_stuck(struct dm *dm, char *buf, size_t len)
 	return (used > 0);
 }
 
-static void
-dm_report_line(FILE *fp, struct frz_slot *fs, enum frz_step step,
-    const char *name, uint64_t ns)
+/* One line, in one write: the driver's lines go to the same file. */
+static int
+dm_report_step(int fd, struct dm *dm, uint32_t i, enum frz_step step)
 {
+	struct frz_slot *fs = &dm->dm_page->pg_slots[i];
+	uint64_t begin = atomic_load(&fs->fs_begin_ns[step]);
+	uint64_t end = atomic_load(&fs->fs_end_ns[step]);
 	static char line[DM_TRACE_LINE];
 	struct json_out jo;
-	int error = 0;
 
-	if (atomic_load(&fs->fs_failed) == step)
-		error = atomic_load(&fs->fs_errno);
-	json_out_init(&jo, line, sizeof(line));
+	if (begin == 0 || end < begin)
+		return (0);
+	/* With room for the newline. */
+	json_out_init(&jo, line, sizeof(line) - 1);
 	json_open(&jo, NULL, '{');
-	json_number(&jo, "t_ns", atomic_load(&fs->fs_begin_ns[step]));
+	json_number(&jo, "t_ns", begin);
 	json_text(&jo, "who", "daemon");
 	json_text(&jo, "event", dm_step_name[step]);
-	json_text(&jo, "name", name);
-	json_ms(&jo, "ms", ns);
-	json_number(&jo, "errno", (uint64_t)error);
+	json_text(&jo, "name", dm->dm_txn.tx_fs[i].df_point);
+	json_ms(&jo, "ms", end - begin);
+	json_number(&jo, "errno",
+	    atomic_load(&fs->fs_failed) == step ?
+		(uint64_t)atomic_load(&fs->fs_errno) :
+		0);
 	json_close(&jo, '}');
-	fprintf(fp, "%s\n", line);
+	line[jo.jo_len++] = '\n';
+	if (write(fd, line, jo.jo_len) == -1)
+		return (errno);
+	return (0);
 }
 
-/* One line a step and file system, appended to the file of `trace'. */
+/* A line a step and file system, appended to the file of `trace'. */
 static int
 dm_report_append(struct dm *dm)
 {
-	struct dm_txn *tx = &dm->dm_txn;
-	struct frz_slot *fs;
 	enum frz_step step;
-	uint64_t begin, end;
 	uint32_t i;
-	FILE *fp;
+	int error = 0, fd;
 
-	fp = fopen(dm->dm_conf.cf_trace, "ae");
-	if (fp == NULL)
+	fd = open(dm->dm_conf.cf_trace,
+	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd == -1)
 		return (errno);
-	for (i = 0; i < tx->tx_nfs; i++)
-		for (step = 0; step < FRZ_NSTEPS; step++) {
-			fs = &dm->dm_page->pg_slots[i];
-			begin = atomic_load(&fs->fs_begin_ns[step]);
-			end = atomic_load(&fs->fs_end_ns[step]);
-			if (begin != 0 && end >= begin)
-				dm_report_line(fp, fs, step,
-				    tx->tx_fs[i].df_point, end - begin);
-		}
-	return (fclose(fp) == 0 ? 0 : errno);
+	for (i = 0; i < dm->dm_txn.tx_nfs && error == 0; i++)
+		for (step = 0; step < FRZ_NSTEPS && error == 0; step++)
+			error = dm_report_step(fd, dm, i, step);
+	return (close(fd) == 0 || error != 0 ? error : errno);
 }
 
 /* In a child: what it is written to may be frozen by somebody else. */

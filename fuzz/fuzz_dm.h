@@ -28,7 +28,7 @@ static struct {
 	bool mc_recorded;     /* the record names something */
 	unsigned int mc_plan; /* version of the mount table */
 	uint32_t mc_nplan;    /* what is in it */
-	bool mc_unreadable; /* the next plan that is compared */
+	bool mc_unreadable;   /* the next plan that is compared */
 	bool mc_mounts_changed;
 	bool mc_vetoed; /* what the transaction's plan came to */
 } mc;

@@ -227,6 +227,17 @@ def the_timeline_has_each_step_of_each_file_system():
 
 
 @case
+def a_timeline_does_not_go_where_a_link_leads():
+    os.symlink("/run/elsewhere", "/run/linked.json")
+    hvtest.after(os.unlink, "/run/linked.json")
+    m = machine(trace="/run/linked.json")
+    status, replies = m.host("freeze", "thaw").wait()
+    check(status == 0, "host: %s" % replies)
+    m.daemon.says("/run/linked.json: Too many levels of symbolic links")
+    check(not os.path.exists("/run/elsewhere"), "it was written to")
+
+
+@case
 def what_somebody_else_froze_fails_the_freeze_and_stays():
     m = machine()
     hvtest.freeze("/mnt/ext4")
