@@ -16,6 +16,7 @@
 #include "vssg_var.h"
 
 #include <sys/fcntl.h>
+#include <sys/file.h>
 #include <sys/poll.h>
 #include <sys/proc.h>
 #include <sys/ucred.h>
@@ -99,14 +100,21 @@ vssg_call_close(struct vssg *vs, void *arg)
 	return (0);
 }
 
+/*
+ * knlist_delete() lets go of each knote's file with vs_mtx held.  The program
+ * may close it at that moment; but the last close sleeps.
+ */
 static void
 vssg_dev_close(void *arg)
 {
 	struct vssg_open *vo = arg;
 	struct vssg *vs = &vssg;
+	struct file *fp = NULL;
 
 	mtx_lock(&vs->vs_mtx);
 	vo->vo_closing = true;
+	if (vo->vo_nknotes != 0 && fhold(vo->vo_file))
+		fp = vo->vo_file;
 	mtx_unlock(&vs->vs_mtx);
 	knlist_delete(&vo->vo_sel.si_note, curthread, 0);
 	knlist_destroy(&vo->vo_sel.si_note);
@@ -115,6 +123,8 @@ vssg_dev_close(void *arg)
 	vssg_engine(vs, vssg_call_close, vo, 0);
 	vo->vo_used = false;
 	mtx_unlock(&vs->vs_mtx);
+	if (fp != NULL)
+		fdrop(fp, curthread);
 }
 
 static int
@@ -275,6 +285,7 @@ vssg_dev_kqfilter(struct cdev *dev __unused, struct knote *kn)
 	kn->kn_hook = vo;
 	knlist_add(&vo->vo_sel.si_note, kn, 1);
 	vo->vo_nknotes++;
+	vo->vo_file = kn->kn_fp;
 	mtx_unlock(&vs->vs_mtx);
 	return (0);
 }

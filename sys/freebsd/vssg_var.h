@@ -88,6 +88,7 @@ struct vssg_open {
 	bool vo_closing; /* not to be woken any more */
 	uint32_t vo_slot;
 	uint32_t vo_nknotes;
+	struct file *vo_file; /* while it has any, they hold it */
 	struct selinfo vo_sel;
 };
 

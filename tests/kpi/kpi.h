@@ -161,6 +161,13 @@ struct thread {
 struct thread *kpi_curthread(void);
 #define curthread kpi_curthread()
 
+/* <sys/file.h> */
+struct file {
+	unsigned f_count;
+};
+bool fhold(struct file *fp);
+int fdrop(struct file *fp, struct thread *td);
+
 /* <sys/selinfo.h>, <sys/event.h>, <sys/poll.h> */
 struct knote;
 struct knlist {
@@ -187,7 +194,8 @@ struct knote {
 	TAILQ_ENTRY(knote) kn_link;
 	struct knlist *kn_knlist;
 	struct kpi_kqueue *kn_kq;
-	struct kpi_file *kn_file;
+	struct file *kn_fp;
+	LIST_ENTRY(knote) kn_filelink;
 	short kn_filter;
 	unsigned short kn_flags;
 	int64_t kn_data;

@@ -17,6 +17,8 @@
 #include "kpi_test.h"
 
 struct kpi_file {
+	struct file f_file;
+	LIST_HEAD(kpi_file_knotes, knote) f_knotes;
 	LIST_ENTRY(kpi_file) f_link; /* of the device's */
 	struct cdev *f_dev;
 	struct thread *f_td;
@@ -33,6 +35,9 @@ static pthread_cond_t kpi_fs_cond = PTHREAD_COND_INITIALIZER;
 static LIST_HEAD(kpi_cdev_list, cdev) kpi_cdevs = LIST_HEAD_INITIALIZER(
     kpi_cdevs);
 static _Thread_local struct thread *kpi_td;
+static void (*kpi_taken)(void);
+
+static void kpi_knote_drop(struct knote *kn);
 
 /* Waits on kpi_fs_cond until an absolute time; false when it has passed. */
 static bool
@@ -290,6 +295,7 @@ kpi_open(struct thread *td, const char *name, struct kpi_file **fpp)
 	if (fp == NULL)
 		kpi_panic("no memory");
 	pthread_mutex_lock(&kpi_fs_lock);
+	fp->f_file.f_count = 1;
 	fp->f_td = td;
 	fp->f_dev = kpi_cdev_find(name);
 	if (fp->f_dev != NULL) {
@@ -313,11 +319,21 @@ kpi_open(struct thread *td, const char *name, struct kpi_file **fpp)
 	return (error);
 }
 
-void
-kpi_close(struct kpi_file *fp)
+bool
+fhold(struct file *fp)
+{
+	pthread_mutex_lock(&kpi_fs_lock);
+	fp->f_count++;
+	pthread_mutex_unlock(&kpi_fs_lock);
+	return (true);
+}
+
+static void
+kpi_last_close(struct kpi_file *fp)
 {
 	struct cdev *dev = fp->f_dev;
 
+	kpi_may_sleep("the last close of a file");
 	kpi_td = fp->f_td;
 	pthread_mutex_lock(&kpi_fs_lock);
 	kpi_file_destroy_priv(fp);
@@ -327,6 +343,40 @@ kpi_close(struct kpi_file *fp)
 		(free)(dev);
 	pthread_mutex_unlock(&kpi_fs_lock);
 	(free)(fp);
+}
+
+int
+fdrop(struct file *fp, struct thread *td __unused)
+{
+	bool last;
+
+	pthread_mutex_lock(&kpi_fs_lock);
+	last = --fp->f_count == 0;
+	pthread_mutex_unlock(&kpi_fs_lock);
+	if (last)
+		kpi_last_close((struct kpi_file *)fp);
+	return (0);
+}
+
+/* Its knotes go first. */
+void
+kpi_close(struct kpi_file *fp)
+{
+	struct knote *kn;
+
+	pthread_mutex_lock(&kpi_fs_lock);
+	while ((kn = LIST_FIRST(&fp->f_knotes)) != NULL) {
+		if (kn->kn_influx) {
+			pthread_cond_wait(&kpi_fs_cond, &kpi_fs_lock);
+			continue;
+		}
+		kn->kn_influx = true;
+		pthread_mutex_unlock(&kpi_fs_lock);
+		kpi_knote_drop(kn);
+		pthread_mutex_lock(&kpi_fs_lock);
+	}
+	pthread_mutex_unlock(&kpi_fs_lock);
+	fdrop(&fp->f_file, fp->f_td);
 }
 
 /*
@@ -549,6 +599,12 @@ knlist_destroy(struct knlist *knl)
 	knl->kl_mtx = NULL;
 }
 
+void
+kpi_knote_taken(void (*fn)(void))
+{
+	kpi_taken = fn;
+}
+
 /* Takes every knote off the list and out of its kqueue. */
 void
 knlist_delete(struct knlist *knl, struct thread *td __unused, int islocked)
@@ -566,7 +622,13 @@ knlist_delete(struct knlist *knl, struct thread *td __unused, int islocked)
 		    !kn->kn_influx) {
 			SLIST_REMOVE_HEAD(&knl->kl_list, kn_selnext);
 			TAILQ_REMOVE(&kn->kn_kq->kq_knotes, kn, kn_link);
+			LIST_REMOVE(kn, kn_filelink);
+			pthread_mutex_unlock(&kpi_fs_lock);
+			if (kpi_taken != NULL)
+				kpi_taken();
+			fdrop(kn->kn_fp, NULL);
 			(free)(kn);
+			pthread_mutex_lock(&kpi_fs_lock);
 		}
 		busy = kn != NULL;
 		mtx_unlock(knl->kl_mtx);
@@ -617,8 +679,10 @@ kpi_knote_drop(struct knote *kn)
 		kn->kn_fop->f_detach(kn);
 	pthread_mutex_lock(&kpi_fs_lock);
 	TAILQ_REMOVE(&kn->kn_kq->kq_knotes, kn, kn_link);
+	LIST_REMOVE(kn, kn_filelink);
 	pthread_cond_broadcast(&kpi_fs_cond);
 	pthread_mutex_unlock(&kpi_fs_lock);
+	fdrop(kn->kn_fp, NULL);
 	(free)(kn);
 }
 
@@ -629,7 +693,9 @@ kpi_kqueue_close(struct kpi_kqueue *kq)
 
 	for (;;) {
 		pthread_mutex_lock(&kpi_fs_lock);
-		kn = TAILQ_FIRST(&kq->kq_knotes);
+		while ((kn = TAILQ_FIRST(&kq->kq_knotes)) != NULL &&
+		    kn->kn_influx)
+			pthread_cond_wait(&kpi_fs_cond, &kpi_fs_lock);
 		if (kn != NULL)
 			kn->kn_influx = true;
 		pthread_mutex_unlock(&kpi_fs_lock);
@@ -673,11 +739,13 @@ kpi_kevent_add(struct kpi_kqueue *kq, struct kpi_file *fp, short filter)
 	if (kn == NULL)
 		kpi_panic("no memory");
 	kn->kn_kq = kq;
-	kn->kn_file = fp;
+	kn->kn_fp = &fp->f_file;
+	fhold(kn->kn_fp);
 	kn->kn_filter = filter;
 	kn->kn_influx = true;
 	pthread_mutex_lock(&kpi_fs_lock);
 	TAILQ_INSERT_TAIL(&kq->kq_knotes, kn, kn_link);
+	LIST_INSERT_HEAD(&fp->f_knotes, kn, kn_filelink);
 	pthread_mutex_unlock(&kpi_fs_lock);
 	sw = kpi_enter(fp, fp->f_td);
 	if (sw != NULL) {

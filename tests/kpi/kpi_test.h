@@ -46,6 +46,8 @@ int kpi_cdev_mode(const char *name);
 
 struct kpi_kqueue *kpi_kqueue(void);
 void kpi_kqueue_close(struct kpi_kqueue *kq);
+/* Called when a knote was taken away and its file is about to be let go. */
+void kpi_knote_taken(void (*fn)(void));
 int kpi_kevent_add(struct kpi_kqueue *kq, struct kpi_file *fp, short filter);
 /* One event, at most ms of real time; 0, or ETIMEDOUT. */
 int kpi_kevent(

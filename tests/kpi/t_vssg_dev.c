@@ -253,6 +253,27 @@ a_watcher_gets_eof_when_the_module_goes(void **state)
 	kpi_kqueue_close(absent);
 }
 
+static void
+close_app(void)
+{
+	kpi_knote_taken(NULL);
+	client_close(&app);
+}
+
+static void
+a_file_that_is_closed_as_its_events_go_is_not_closed_under_the_mutex(
+    void **state)
+{
+	struct kpi_kqueue *kq = kpi_kqueue();
+
+	(void)state;
+	assert_int_equal(kpi_kevent_add(kq, app.c_file, EVFILT_READ), 0);
+	kpi_knote_taken(close_app);
+	assert_int_equal(kpi_module_unload(true), 0);
+	assert_null(app.c_file);
+	kpi_kqueue_close(kq);
+}
+
 /*
  * The storm: threads that open, poll, watch, read, answer anything and close,
  * while the host asks, time flies and the channel comes and goes.
@@ -359,6 +380,8 @@ main(void)
 		CASE(who_waits_by_kqueue_takes_part),
 		CASE(nobody_opens_what_is_going),
 		CASE(a_watcher_gets_eof_when_the_module_goes),
+		CASE(
+		    a_file_that_is_closed_as_its_events_go_is_not_closed_under_the_mutex),
 		CASE(open_and_close_storms_do_no_harm),
 	};
 
