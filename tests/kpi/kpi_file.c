@@ -693,8 +693,8 @@ kpi_kqueue_close(struct kpi_kqueue *kq)
 
 	for (;;) {
 		pthread_mutex_lock(&kpi_fs_lock);
-		while ((kn = TAILQ_FIRST(&kq->kq_knotes)) != NULL &&
-		    kn->kn_influx)
+		while (
+		    (kn = TAILQ_FIRST(&kq->kq_knotes)) != NULL && kn->kn_influx)
 			pthread_cond_wait(&kpi_fs_cond, &kpi_fs_lock);
 		if (kn != NULL)
 			kn->kn_influx = true;
