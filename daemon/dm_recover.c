@@ -143,29 +143,35 @@ dm_recover_reverse(struct dm_record *rc)
 	}
 }
 
-/* Every local file system, once. */
-static void
-dm_recover_list_all(struct dm_record *rc)
+static bool
+dm_recover_listed(const struct dm_record *rc, const struct dm_mount *m)
 {
-	struct dm_mount m;
+	for (uint32_t i = 0; i < rc->rc_nfs; i++)
+		if (rc->rc_fs[i].rf_major == m->dm_major &&
+		    rc->rc_fs[i].rf_minor == m->dm_minor)
+			return (true);
+	return (false);
+}
+
+/* Every local file system of one process's mounts that is not listed yet. */
+static void
+dm_recover_list(struct dm_record *rc, const char *pid)
+{
+	char path[64], *line = NULL;
 	struct dm_record_fs *rf;
-	char *line = NULL;
+	struct dm_mount m;
 	size_t cap = 0;
-	uint32_t i;
 	FILE *fp;
 
-	memset(rc, 0, offsetof(struct dm_record, rc_fs));
-	fp = fopen("/proc/self/mountinfo", "re");
+	snprintf(path, sizeof(path), "/proc/%.20s/mountinfo", pid);
+	fp = fopen(path, "re");
 	if (fp == NULL)
 		return;
 	while (rc->rc_nfs < FRZ_FS_MAX && getline(&line, &cap, fp) != -1) {
-		if (!dm_recover_parse(line, &m) || !dm_recover_local(&m))
-			continue;
-		for (i = 0; i < rc->rc_nfs; i++)
-			if (rc->rc_fs[i].rf_major == m.dm_major &&
-			    rc->rc_fs[i].rf_minor == m.dm_minor)
-				break;
-		if (i < rc->rc_nfs)
+		if (sscanf(line, "%*u %*u %u:%u", &m.dm_major, &m.dm_minor) !=
+			2 ||
+		    dm_recover_listed(rc, &m) || !dm_recover_parse(line, &m) ||
+		    !dm_recover_local(&m))
 			continue;
 		rf = &rc->rc_fs[rc->rc_nfs++];
 		rf->rf_major = m.dm_major;
@@ -175,10 +181,30 @@ dm_recover_list_all(struct dm_record *rc)
 	}
 	free(line);
 	fclose(fp);
+}
+
+/* All of this mount namespace, or (elsewhere) what is in others only. */
+static void
+dm_recover_list_all(struct dm_record *rc, bool elsewhere)
+{
+	DIR *d = elsewhere ? opendir("/proc") : NULL;
+	struct dirent *de;
+	uint32_t own;
+
+	memset(rc, 0, offsetof(struct dm_record, rc_fs));
+	dm_recover_list(rc, "self");
+	own = elsewhere ? rc->rc_nfs : 0;
+	while (d != NULL && (de = readdir(d)) != NULL)
+		if (de->d_name[0] >= '1' && de->d_name[0] <= '9')
+			dm_recover_list(rc, de->d_name);
+	if (d != NULL)
+		closedir(d);
+	rc->rc_nfs -= own;
+	memmove(rc->rc_fs, rc->rc_fs + own, rc->rc_nfs * sizeof(rc->rc_fs[0]));
 	dm_recover_reverse(rc);
 }
 
-/* The same in the mount table of one process ("self"). */
+/* Where a recorded file system is mounted, by one process's mounts ("self"). */
 static bool
 dm_recover_find_in(const char *pid, const struct dm_record_fs *rf,
     struct dm_fs *df, char *point)
@@ -547,7 +573,7 @@ dm_recover_all(struct dm *dm, bool force)
 	uint64_t end = frz_now_ns() + DM_ALL_WAIT_NS;
 	struct dm_pass dp;
 	int error, pidfd = -1;
-	bool doubt;
+	bool doubt, failed;
 
 	if (dm_record_read(dm, rc))
 		pidfd = dm_record_helper(rc, DM_WORKER);
@@ -560,7 +586,7 @@ dm_recover_all(struct dm *dm, bool force)
 	if (rc->rc_rcu)
 		dm_rcu_recover();
 	if (force)
-		dm_recover_list_all(rc);
+		dm_recover_list_all(rc, false);
 	error = dm_recover_pass(dm, rc, DM_ALL_WAIT_NS, &dp);
 	doubt = pidfd != -1 && dm_recover_doubt(dm);
 	/* A freezer that is still within a freeze completes it after that. */
@@ -572,5 +598,12 @@ dm_recover_all(struct dm *dm, bool force)
 		error = dm_recover_pass(dm, rc, DM_ALL_WAIT_NS, &dp);
 		doubt = pidfd != -1 && dm_recover_doubt(dm);
 	}
-	return (error == 0 && dp.dp_gone == 0 && !doubt ? 0 : 1);
+	failed = error != 0 || dp.dp_gone != 0 || doubt;
+	if (!force)
+		return (failed ? 1 : 0);
+	/* What is in others' hands, and may hang, comes last. */
+	dm_recover_list_all(rc, true);
+	if (rc->rc_nfs > 0 && dm_recover_pass(dm, rc, DM_ALL_WAIT_NS, &dp) != 0)
+		failed = true;
+	return (failed ? 1 : 0);
 }

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 
+import frzlib
 import hvtest
 from hvtest import case, check, until
 
@@ -186,6 +187,22 @@ def when_everything_is_killed_the_next_start_thaws_there_too():
     for n in "bc":
         until(lambda n=n: not hvtest.is_frozen(c.path(n)), f"{n} is thawed")
     host.process.kill()
+
+
+@case
+def force_thaws_there_too_whoever_froze_it():
+    c = Container()
+    paths = [c.path(n) for n in "bc"]
+    for path in paths:
+        hvtest.freeze(path)
+    m = hvtest.Machine()
+    status, _, err = hvtest.run([
+        hvtest.BIN + "/hv_vss_daemon", "--thaw-all", "--force",
+        "--set", "freezer=" + frzlib.PROGRAM,
+        "--set", "run_dir=" + m.dir + "/run"])
+    check(status == 0, err)
+    for path in paths:
+        check(not hvtest.is_frozen(path), f"{path} is frozen: {err}")
 
 
 @case
