@@ -523,7 +523,7 @@ serve(struct run *rn)
 static int
 prepare_process(void)
 {
-	static const int ends[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
+	static const int ends[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD };
 	struct sigaction sa = { .sa_handler = on_signal };
 
 	/* A core would be written to a disk that may be frozen. */
@@ -625,6 +625,9 @@ ctl_run_main(int argc, char **argv)
 		ctl_run_help(stdout);
 		return (0);
 	}
+	/* What is opened must not become somebody's standard output. */
+	if (report_own_files() != 0)
+		return (1);
 	argv[0] = who;
 	report_init("hv_vssctl", REPORT_NOTICE);
 	if (set_up(rn, argc, argv) != 0)

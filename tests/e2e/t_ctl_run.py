@@ -10,7 +10,7 @@ import os
 import signal
 
 import hvtest
-from hvtest import BIN, case, check, until
+from hvtest import BIN, Process, case, check, until
 from partlib import Guest, replies
 
 
@@ -75,12 +75,36 @@ def a_thaw_that_overtakes_freeze_ends_the_command():
 
 @case
 def sigterm_while_quiesced_runs_thaw_and_the_host_hears_of_it():
+    for sig in (signal.SIGTERM, signal.SIGQUIT):
+        guest = Guest()
+        host = guest.hold(3000)
+        guest.ctl.signal(sig)
+        check(guest.ctl.wait() == 0, "exit status 0")
+        check(guest.did()[-1] == "thaw", guest.did())
+        status, got = replies(host)
+        check(status == 3 and got["thaw"] == "fail", f"{status} {got}")
+
+
+@case
+def with_closed_standard_descriptors_it_wrote_into_its_own_pipe():
     guest = Guest()
-    host = guest.hold(3000)
-    check(guest.ctl.end() == 0, "exit status 0")
-    check(guest.did()[-1] == "thaw", guest.did())
-    status, got = replies(host)
-    check(status == 3 and got["thaw"] == "fail", f"{status} {got}")
+    guest.ctl.end()
+    p = Process(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh",
+                 f"{BIN}/hv_vssctl", "run", "--device", guest.machine.app_dev,
+                 *guest.commands()])
+
+    def opened():
+        fds = f"/proc/{p.pid}/fd/"
+        try:
+            return [os.readlink(fds + n)
+                    for n in sorted(os.listdir(fds), key=int)]
+        except FileNotFoundError:
+            return []  # it has just been closed
+    until(lambda: guest.machine.app_dev in opened(), "it has the device")
+    check(opened()[:3] == ["/dev/null"] * 3, f"opened: {opened()}")
+    status, got = guest.ask("checkpoint=true")
+    check(status == 0, f"exit status 0, not {status}: {got}")
+    check(guest.did() == ["check", "prepare", "freeze", "thaw"], guest.did())
 
 
 @case
