@@ -209,7 +209,7 @@ prom_update(const char *path, const struct ckpt *cks, size_t n, char *err,
 		return (prom_fail(path, err, errlen));
 	prom_print(&pm, fp);
 	(void)fchmod(fd, 0644);
-	ok = fflush(fp) == 0;
+	ok = fflush(fp) == 0 && ferror(fp) == 0;
 	ok = fclose(fp) == 0 && ok;
 	if (ok && rename(temp, path) == 0)
 		return (0);

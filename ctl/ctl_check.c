@@ -73,7 +73,7 @@ check_run(struct ctl_check *cc)
 		status = 1;
 	health_free(&he);
 	conf_free(&vw->vw_conf);
-	return (fflush(stdout) == 0 ? status : 1);
+	return (ctl_view_end(status));
 }
 
 int

@@ -193,7 +193,7 @@ history_all(struct ctl_history *ch)
 	if (ch->ch_count == 0 && !vw->vw_json)
 		printf("no checkpoints%s in %s\n",
 		    ch->ch_failed ? " that failed" : "", dir);
-	return (fflush(stdout) == 0 ? 0 : 1);
+	return (ctl_view_end(0));
 }
 
 bool

@@ -240,5 +240,5 @@ ctl_status_main(int argc, char **argv)
 		status = STATUS_WRONG;
 	status_free(&sd);
 	conf_free(&vw.vw_conf);
-	return (fflush(stdout) == 0 ? status : 1);
+	return (ctl_view_end(status));
 }

@@ -224,5 +224,5 @@ chart_svg(const struct chart *ch, FILE *fp)
 	svg_legend(fp, bottom + 26);
 	svg_why(fp, why, bottom + 50);
 	(void)fputs("</svg>\n", fp);
-	return (fflush(fp) == 0);
+	return (fflush(fp) == 0 && ferror(fp) == 0);
 }

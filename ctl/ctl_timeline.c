@@ -176,7 +176,7 @@ timeline_show(struct ctl_timeline *ct)
 		timeline_text(&ch);
 	chart_free(&ch);
 	ckpt_free(&ck);
-	return (fflush(stdout) == 0 ? status : 1);
+	return (status);
 }
 
 static int
@@ -202,7 +202,7 @@ timeline_run(struct ctl_timeline *ct)
 	else
 		status = timeline_show(ct);
 	free(ct->ct_line);
-	return (status);
+	return (ctl_view_end(status));
 }
 
 int

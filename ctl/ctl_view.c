@@ -46,6 +46,19 @@ ctl_view_fail(const struct ctl_view *vw)
 	return (1);
 }
 
+int
+ctl_view_end(int status)
+{
+	bool ok = fflush(stdout) == 0;
+
+	if (ok && ferror(stdout) == 0)
+		return (status);
+	(void)fprintf(stderr,
+	    "hv_vssctl: standard output cannot be written; what is there is "
+	    "not the whole\n");
+	return (1);
+}
+
 bool
 ctl_is_terminal(FILE *fp)
 {

@@ -40,6 +40,8 @@ bool ctl_view_option(struct ctl_view *vw, int c, const char *arg);
 bool ctl_view_load(struct ctl_view *vw);
 /* Says vw_err, on standard error; the exit status for that. */
 int ctl_view_fail(const struct ctl_view *vw);
+/* After all that was printed: the exit status, that of failure if it is cut. */
+int ctl_view_end(int status);
 
 enum ctl_colour { CTL_PLAIN, CTL_BOLD, CTL_GOOD, CTL_BAD, CTL_WARN };
 /* Prints in a colour, if fp is a terminal. */

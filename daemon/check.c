@@ -226,5 +226,5 @@ check_print(
 	status = pn.pn_veto == NULL ? 0 : 1;
 	plan_free(&pn);
 	/* Nobody is to take what was cut short for the whole. */
-	return (fflush(out) == 0 ? status : 1);
+	return (fflush(out) == 0 && ferror(out) == 0 ? status : 1);
 }

@@ -568,7 +568,12 @@ main(int argc, char *argv[])
 	switch (mode) {
 	case DM_CHECK:
 		plan_policy_set(&pp, dm->dm_policy);
-		return (check_print(&pp, dm->dm_form, stdout, stderr));
+		status = check_print(&pp, dm->dm_form, stdout, stderr);
+		if (ferror(stdout) != 0)
+			report(REPORT_ERROR,
+			    "standard output cannot be written; what is there "
+			    "is not the whole");
+		return (status);
 	case DM_THAW_ALL:
 	case DM_THAW_FORCE:
 		status = dm_thaw_all(dm, mode == DM_THAW_FORCE);

@@ -302,4 +302,27 @@ def a_second_driver_leaves_the_first_one_its_socket():
     check(ask(m)["pid"] == m.driver.pid, "what a dead one left is taken")
 
 
+@case
+def what_could_not_be_written_was_a_success():
+    m = guest()
+    status, got = m.host(*["check", "freeze", "thaw"] * 20).wait()
+    check(status == 0, f"backups: {got}")
+    until(lambda: m.ctl("history", "--json")[1].count("\n") >= 20,
+          "the history")
+    sets = [f"--set={key}={value}" for key, value in m.where.items()]
+    for program, *args in (
+            ("hv_vssctl", "status"), ("hv_vssctl", "status", "--json"),
+            ("hv_vssctl", "history"), ("hv_vssctl", "history", "--json"),
+            ("hv_vssctl", "timeline"), ("hv_vssctl", "timeline", "--json"),
+            ("hv_vssctl", "check"), ("hv_vssctl", "check", "--json"),
+            ("hv_vss_daemon", "--check"), ("hv_vss_daemon", "--check",
+                                           "--json")):
+        status, out, _ = hvtest.run(
+            ["sh", "-c", '"$@" 2>&1 >/dev/full', "sh",
+             f"{hvtest.BIN}/{program}", *args, *sets])
+        check(status == 1, f"{program} {args}: {status}")
+        check(out.splitlines()[-1:] == [f"{program}: standard output cannot be"
+              " written; what is there is not the whole"], f"{args}: {out}")
+
+
 hvtest.main()
