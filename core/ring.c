@@ -382,6 +382,9 @@ ring_consume(struct vmbus_ring *rx, uint32_t total, bool *signal)
 	if (want == 0 || want > rx->vr_size)
 		return;
 	want = (want + 7U) & ~7U;
+	/* No packet fills the ring: it is to be empty. */
+	if (want == rx->vr_size)
+		want -= 8;
 	/* A bad index is reported by the next call: this packet is whole. */
 	if (ring_peer_index(rx, VMBUS_RING_O_IN, &in) != 0)
 		return;
