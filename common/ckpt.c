@@ -339,6 +339,8 @@ ckpt_json_tail(struct json_out *jo, const struct ckpt *ck)
 		json_text(jo, "disks", ck->ck_disks);
 		json_bool(jo, "lun_aware", ck->ck_by_disk);
 	}
+	if (ck->ck_fs_left != 0)
+		json_number(jo, "file_systems_left_out", ck->ck_fs_left);
 	json_open(jo, "file_systems", '[');
 	for (uint32_t i = 0; i < ck->ck_nfs; i++)
 		put_fs(jo, ck, &ck->ck_fs[i]);
@@ -472,6 +474,8 @@ get_lists(struct ckpt *ck, const struct json_value *jv)
 	for (at = json_first(list); at != NULL; at = json_next(list, at))
 		get_client(ck, at);
 	ck->ck_nleft += (uint32_t)json_whole(json_get(jv, "clients_left_out"));
+	ck->ck_fs_left = (uint32_t)json_whole(
+	    json_get(jv, "file_systems_left_out"));
 	list = json_get(jv, "file_systems");
 	for (at = json_first(list); at != NULL; at = json_next(list, at))
 		n++;

@@ -113,6 +113,7 @@ struct ckpt {
 	uint32_t ck_ndisks;	       /* that the host named */
 	bool ck_by_disk;	       /* only what lies on those was frozen */
 	char ck_disks[CKPT_DISKS_MAX]; /* "sda, sdb", as many as fit */
+	uint32_t ck_fs_left; /* file systems that had no place in a line */
 	uint32_t ck_nfs;
 	struct ckpt_fs *ck_fs; /* of the history alone; ckpt_free() */
 	struct ckpt_client ck_clients[CKPT_CLIENTS_MAX];

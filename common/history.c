@@ -66,9 +66,18 @@ history_write_all(int fd, const char *text, size_t len)
 	return (0);
 }
 
-/* One line, ended by a newline, in one write. */
+static bool
+history_fits(const struct json_out *jo)
+{
+	return (!jo->jo_full && jo->jo_len < HISTORY_LINE_MAX);
+}
+
+/*
+ * One line, ended by a newline, in one write.  Hundreds of file systems with
+ * long names are left out of it: it must be written, or no later one is.
+ */
 static int
-history_write(int fd, const struct ckpt *ck)
+history_write(int fd, struct ckpt *ck)
 {
 	struct json_out jo;
 	size_t max = ckpt_json_max(ck) + 1;
@@ -79,7 +88,13 @@ history_write(int fd, const struct ckpt *ck)
 		return (ENOMEM);
 	json_out_init(&jo, text, max - 1);
 	ckpt_json(&jo, ck);
-	if (jo.jo_full || jo.jo_len >= HISTORY_LINE_MAX)
+	if (!history_fits(&jo)) {
+		ck->ck_fs_left = ck->ck_nfs;
+		ck->ck_nfs = 0;
+		json_out_init(&jo, text, max - 1);
+		ckpt_json(&jo, ck);
+	}
+	if (!history_fits(&jo))
 		error = EFBIG;
 	else {
 		text[jo.jo_len++] = '\n';

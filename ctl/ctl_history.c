@@ -110,6 +110,9 @@ history_details(const struct ckpt *ck)
 		history_client(ck, &ck->ck_clients[i]);
 	if (ck->ck_nleft != 0)
 		printf("    and %u more\n", ck->ck_nleft);
+	if (ck->ck_fs_left != 0)
+		printf("  file systems: %u, too many to be told\n",
+		    ck->ck_fs_left);
 	if (ck->ck_nfs == 0)
 		return;
 	printf("  file systems\n");

@@ -89,6 +89,25 @@ put(const char *text)
 }
 
 static void
+a_line_that_would_be_too_long_does_not_end_the_history(void **state)
+{
+	struct ckpt *ck = &cks[0];
+
+	(void)state;
+	ck->ck_nfs = 1024;
+	ck->ck_fs = calloc(ck->ck_nfs, sizeof(*ck->ck_fs));
+	assert_non_null(ck->ck_fs);
+	for (uint32_t i = 0; i < ck->ck_nfs; i++)
+		memset(ck->ck_fs[i].cf_point, 'x', CKPT_POINT_MAX - 1);
+	append(0, 2);
+	assert_int_equal(ck->ck_fs_left, 1024);
+	free(ck->ck_fs);
+	read_all();
+	assert_int_equal(nids, 2);
+	assert_int_equal(torn, 0);
+}
+
+static void
 ids_count_up_and_nothing_is_written_twice(void **state)
 {
 	(void)state;
@@ -179,6 +198,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		T(a_line_that_would_be_too_long_does_not_end_the_history),
 		T(ids_count_up_and_nothing_is_written_twice),
 		T(a_torn_line_is_ended_and_counted),
 		T(a_full_file_is_put_aside_and_is_still_read),
