@@ -29,6 +29,7 @@
 #include "ctl_owed.h"
 #include "ctl_run_args.h"
 #include "ctl_work.h"
+#include "fdwait.h"
 #include "os.h"
 #include "relay.h"
 #include "report.h"
@@ -38,6 +39,8 @@
 #define THAW_LIMIT_MS 10000
 #define TERM_GRACE_MS 1000
 #define THAW_TRIES    2
+#define THAW_STARVED  60 /* where it could not be started */
+#define THAW_AGAIN_MS 1000
 #define PING_MS	      5000
 #define PONG_MS	      10000
 #define GOODBYE_MS    2000
@@ -59,6 +62,7 @@ struct run {
 	bool rn_internal;	     /* a thaw that nobody asked for */
 	bool rn_superseded;	     /* it is being ended for another one */
 	unsigned rn_tries;
+	uint64_t rn_again_ms;	 /* when to start thaw again; 0: it is not */
 	uint64_t rn_deadline_ms; /* of the work; 0: none */
 	struct ctl_dev_event rn_queue[QUEUE_MAX];
 	unsigned rn_nqueued;
@@ -248,10 +252,20 @@ thaw_done(struct run *rn, bool ok)
 	struct ctl_work *cw = &rn->rn_work;
 	uint64_t rest_ms;
 
-	if (!ok && rn->rn_tries < THAW_TRIES) {
-		report(REPORT_NOTICE, "%s; thaw is run again", cw->cw_reason);
-		rn->rn_tries++;
-		begin_work(rn);
+	if (!ok &&
+	    rn->rn_tries < (cw->cw_starved ? THAW_STARVED : THAW_TRIES)) {
+		if (rn->rn_tries++ == 1)
+			report(REPORT_NOTICE, "%s; thaw is run again",
+			    cw->cw_reason);
+		if (!cw->cw_starved) {
+			begin_work(rn);
+			return;
+		}
+		/* Nobody waits for what may take a minute. */
+		if (!rn->rn_internal)
+			answer(rn, &rn->rn_cur, false, cw->cw_reason);
+		rn->rn_internal = true;
+		rn->rn_again_ms = ctl_now_ms() + THAW_AGAIN_MS;
 		return;
 	}
 	if (!rn->rn_internal)
@@ -323,7 +337,12 @@ static void
 next(struct run *rn)
 {
 	while (!rn->rn_work.cw_busy) {
-		if (rn->rn_owes && (rn->rn_stopping || rn->rn_broken)) {
+		if (rn->rn_again_ms != 0) {
+			if (ctl_now_ms() < rn->rn_again_ms)
+				return;
+			rn->rn_again_ms = 0;
+			begin_work(rn);
+		} else if (rn->rn_owes && (rn->rn_stopping || rn->rn_broken)) {
 			begin_thaw(rn, &rn->rn_hold, true);
 		} else if (rn->rn_nqueued > 0) {
 			struct ctl_dev_event cd = rn->rn_queue[0];
@@ -424,6 +443,8 @@ timers(struct run *rn)
 
 	if (!rn->rn_work.cw_busy && !rn->rn_owes)
 		when = rn->rn_look_ms;
+	if (rn->rn_again_ms != 0)
+		when = rn->rn_again_ms;
 	if (rn->rn_work.cw_busy && rn->rn_deadline_ms != 0) {
 		if (now >= rn->rn_deadline_ms) {
 			ctl_work_kill(&rn->rn_work, "not done in time");
@@ -508,7 +529,7 @@ serve(struct run *rn)
 		size_t n = 2 + ctl_work_polls(cw, fds + 2);
 
 		fds[1].fd = rn->rn_sock;
-		(void)poll(fds, (nfds_t)n, timers(rn));
+		(void)fdwait(fds, (nfds_t)n, timers(rn));
 		read_signals(rn);
 		while (!rn->rn_stopping &&
 		    recv(rn->rn_sock, &cd, sizeof(cd), 0) ==

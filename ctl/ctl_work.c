@@ -143,6 +143,15 @@ step_failed(struct ctl_work *cw, const char *fate, const char *wrote)
 	cw->cw_failed = true;
 }
 
+/* Want of processes, descriptors or memory passes. */
+static void
+note_want(struct ctl_work *cw, int error)
+{
+	if (error == EAGAIN || error == ENOMEM || error == EMFILE ||
+	    error == ENFILE)
+		cw->cw_starved = true;
+}
+
 static int
 start(struct ctl_work *cw, const char *path, const char *const *argv, int keep)
 {
@@ -159,6 +168,7 @@ start(struct ctl_work *cw, const char *path, const char *const *argv, int keep)
 		    .cv_id = cw->cw_ask.aq_id,
 		    .cv_hold_ms = cw->cw_ask.aq_hold_ms } };
 	uint64_t now = ctl_now_ms(), until = cw->cw_until_ms;
+	int error;
 
 	if (cw->cw_limit_at_ms < until)
 		until = cw->cw_limit_at_ms;
@@ -166,7 +176,9 @@ start(struct ctl_work *cw, const char *path, const char *const *argv, int keep)
 	    until > now				   ? until - now :
 						     0;
 	label(cw, about, sizeof(about));
-	return (ctl_child_start(&cw->cw_children, &ce, &cw->cw_child));
+	error = ctl_child_start(&cw->cw_children, &ce, &cw->cw_child);
+	note_want(cw, error);
+	return (error);
 }
 
 /*
@@ -338,7 +350,7 @@ ctl_work_begin(struct ctl_work *cw, const struct ctl_ask *aq)
 						ctl_now_ms() + aq->aq_left_ms;
 	cw->cw_why = NULL;
 	cw->cw_reason[0] = '\0';
-	cw->cw_failed = false;
+	cw->cw_failed = cw->cw_starved = false;
 	cw->cw_gone_ms = CTL_NEVER;
 	if (cw->cw_coprocess == NULL) {
 		steps_begin(cw);
@@ -346,6 +358,7 @@ ctl_work_begin(struct ctl_work *cw, const struct ctl_ask *aq)
 	}
 	error = ctl_coproc_ask(cw);
 	if (error != 0) {
+		note_want(cw, error);
 		cw->cw_failed = true;
 		snprintf(cw->cw_reason, sizeof(cw->cw_reason),
 		    "the co-process cannot be %s: %s",

@@ -79,6 +79,7 @@ struct ctl_work {
 
 	/* The result, once ctl_work_event() gave true. */
 	bool cw_ok;
+	bool cw_starved; /* something could not be started for want of room */
 	char cw_reason[HV_VSS_REASON_MAX];
 	/* The co-process could not stay quiesced; the caller takes it back. */
 	bool cw_lost;

@@ -7,6 +7,7 @@ run whatever becomes of the host, the driver or itself.  A stand-in for the free
 daemon answers at once; nothing is frozen."""
 
 import os
+import resource
 import signal
 
 import hvtest
@@ -83,6 +84,22 @@ def sigterm_while_quiesced_runs_thaw_and_the_host_hears_of_it():
         check(guest.did()[-1] == "thaw", guest.did())
         status, got = replies(host)
         check(status == 3 and got["thaw"] == "fail", f"{status} {got}")
+
+
+@case
+def a_thaw_that_could_not_be_started_was_given_up():
+    guest = Guest(thaw=1)
+    host = guest.hold(500)
+    old = resource.prlimit(guest.ctl.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(guest.ctl.pid, resource.RLIMIT_NOFILE, (3, old[1]))
+    status, got = replies(host)
+    check(status == 3 and got["thaw"] == "fail", f"{status} {got}")
+    guest.machine.driver.says('"thaw: cannot be run: Too many open files"')
+    check("thaw" not in guest.did(), guest.did())
+    resource.prlimit(guest.ctl.pid, resource.RLIMIT_NOFILE, old)
+    guest.until_did("thaw")
+    status, got = guest.ask("checkpoint=true")
+    check(status == 0, f"exit status 0, not {status}: {got}")
 
 
 @case
