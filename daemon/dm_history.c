@@ -36,6 +36,9 @@
 #define DM_HISTORY_LAST_NS DM_NS_PER_S /* at the daemon's end */
 #define DM_HISTORY_ERR	   512
 
+/* How a child ends; the figures are written when the history is. */
+enum { DM_HISTORY_OK = 0, DM_HISTORY_FAILED, DM_HISTORY_NO_FIGURES };
+
 void
 dm_history_init(struct dm_history *hs)
 {
@@ -180,7 +183,7 @@ dm_history_join(struct dm_history *hs, struct ckpt *ck)
 		dm_history_to_ckpt(&ck->ck_fs[i], &of->ht_fs[i]);
 }
 
-/* In the child: all whole lines; an errno, with a line in err. */
+/* In the child: all whole lines; how it ends, with a line in err. */
 static int
 dm_history_write(struct dm *dm, size_t len, char *err)
 {
@@ -189,25 +192,25 @@ dm_history_write(struct dm *dm, size_t len, char *err)
 	struct ckpt *cks = NULL, *more;
 	char *line = hs->hs_buf, *end;
 	size_t n = 0;
-	int error;
 
 	for (; line < hs->hs_buf + len; line = end + 1) {
 		end = memchr(line, '\n', (size_t)(hs->hs_buf + len - line));
 		*end = '\0';
 		more = realloc(cks, (n + 1) * sizeof(*cks));
 		if (more == NULL)
-			return (ENOMEM);
+			return (DM_HISTORY_FAILED);
 		cks = more;
 		if (!ckpt_parse(&cks[n], line, (size_t)(end - line)))
 			continue;
 		ckpt_free(&cks[n]);
 		dm_history_join(hs, &cks[n++]);
 	}
-	error = history_append(cf->cf_state_dir, cks, n, err, DM_HISTORY_ERR);
-	if (error == 0 && cf->cf_prometheus != NULL)
-		error = prom_update(
-		    cf->cf_prometheus, cks, n, err, DM_HISTORY_ERR);
-	return (error);
+	if (history_append(cf->cf_state_dir, cks, n, err, DM_HISTORY_ERR) != 0)
+		return (DM_HISTORY_FAILED);
+	if (cf->cf_prometheus != NULL &&
+	    prom_update(cf->cf_prometheus, cks, n, err, DM_HISTORY_ERR) != 0)
+		return (DM_HISTORY_NO_FIGURES);
+	return (DM_HISTORY_OK);
 }
 
 /* The child has neither device nor lock nor sockets; what it says ends it. */
@@ -216,15 +219,16 @@ dm_history_child(struct dm *dm, size_t len, int to)
 {
 	char err[DM_HISTORY_ERR] = "";
 	sigset_t none;
+	int end;
 
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)dup2(to, STDIN_FILENO);
 	(void)close_range(STDERR_FILENO + 1, ~0U, 0);
-	if (dm_history_write(dm, len, err) == 0)
-		_exit(0);
-	(void)!write(STDIN_FILENO, err, strlen(err));
-	_exit(1);
+	end = dm_history_write(dm, len, err);
+	if (end != DM_HISTORY_OK)
+		(void)!write(STDIN_FILENO, err, strlen(err));
+	_exit(end);
 }
 
 /* How much of the buffer is whole lines. */
@@ -267,6 +271,7 @@ dm_history_begin(struct dm *dm)
 static void
 dm_history_reap(struct dm_history *hs)
 {
+	bool no_figures;
 	int status = 1;
 	pid_t pid;
 
@@ -277,14 +282,17 @@ dm_history_reap(struct dm_history *hs)
 	if (pid == 0 || (pid == -1 && errno == EINTR))
 		return;
 	hs->hs_pid = 0;
-	if (status != 0) {
+	/* The figures are waited for, but not until there is no more room. */
+	no_figures = WIFEXITED(status) &&
+	    WEXITSTATUS(status) == DM_HISTORY_NO_FIGURES;
+	if (status != 0 && !(no_figures && hs->hs_len > DM_HISTORY_BUF / 2)) {
 		dm_history_later(hs);
 		return;
 	}
 	hs->hs_len -= hs->hs_writing;
 	memmove(hs->hs_buf, hs->hs_buf + hs->hs_writing, hs->hs_len);
 	hs->hs_pause_ns = DM_HISTORY_MIN_NS;
-	hs->hs_said = false;
+	hs->hs_said = no_figures;
 }
 
 /* What is wrong is said once. */

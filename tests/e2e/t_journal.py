@@ -267,6 +267,15 @@ def figures(m):
 
 
 @case
+def figures_that_cannot_be_written_do_not_end_the_history():
+    m = guest(prometheus="/nowhere/hv_vss.prom")
+    n = 400
+    for _ in range(n):
+        check(checkpoint(m, "freeze", "thaw") == 0, "a checkpoint")
+    until(lambda: len(lines(m)) == n, "an entry of each", 30)
+
+
+@case
 def prometheus_finds_successes_and_failures_by_reason():
     m = Machine()
     m.state = m.where["state_dir"]
