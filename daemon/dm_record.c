@@ -209,12 +209,11 @@ dm_record_open(struct dm *dm)
 	if (dm->dm_record != -1) {
 		if (dm_record_there(dm, path))
 			return (0);
-		(void)close(dm->dm_record);
-		dm->dm_record = -1;
 		(void)close(dm->dm_lock);
 		error = dm_record_lock(dm);
 		if (error != 0)
 			return (error);
+		(void)close(dm->dm_record);
 	}
 	dm->dm_record = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	return (dm->dm_record == -1 ? errno : 0);

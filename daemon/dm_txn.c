@@ -327,6 +327,8 @@ dm_txn_no_record(struct dm *dm, int error)
 
 	if (error == ENOSPC)
 		remedy = "make room there";
+	else if (error == EWOULDBLOCK)
+		remedy = "another hv_vss_daemon has its lock; stop that one";
 	else if (error == E2BIG)
 		remedy = "exclude some mounts with exclude=GLOB";
 	dm_txn_fail(dm, "%s/frozen: %s (%s)", dm->dm_conf.cf_run_dir,

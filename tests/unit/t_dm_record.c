@@ -256,6 +256,31 @@ a_directory_has_one_lock_and_one_record(void **state)
 	scratch_remove(dir);
 }
 
+/* Its lock was removed with the record, and somebody else has the new one. */
+static void
+who_has_lost_the_lock_gets_no_record_however_often(void **state)
+{
+	static struct dm other;
+	char dir[SCRATCH_LEN], path[SCRATCH_LEN + 16];
+
+	(void)state;
+	assert_int_equal(scratch_make(dir, "t_dm_record"), 0);
+	dm.dm_conf.cf_run_dir = other.dm_conf.cf_run_dir = dir;
+	assert_int_equal(dm_record_lock(&dm), 0);
+	assert_int_equal(dm_record_open(&dm), 0);
+	(void)snprintf(path, sizeof(path), "%s/frozen", dir);
+	assert_int_equal(unlink(path), 0);
+	(void)snprintf(path, sizeof(path), "%s/lock", dir);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(dm_record_lock(&other), 0);
+	assert_int_equal(dm_record_open(&dm), EWOULDBLOCK);
+	assert_int_equal(dm_record_open(&dm), EWOULDBLOCK);
+	(void)close(other.dm_lock);
+	assert_int_equal(dm_record_open(&dm), 0);
+	(void)close(dm.dm_lock);
+	scratch_remove(dir);
+}
+
 /* The last line on standard error. */
 static const char *
 said(int from)
@@ -305,6 +330,7 @@ main(void)
 		CASE(damaged_lines_are_left_out),
 		CASE(a_process_is_known_by_number_and_start),
 		CASE(a_directory_has_one_lock_and_one_record),
+		CASE(who_has_lost_the_lock_gets_no_record_however_often),
 		CASE(what_cannot_be_made_is_named_with_the_remedy),
 	};
 
