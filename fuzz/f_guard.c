@@ -68,6 +68,8 @@ static struct {
 	struct pollfd fz_told[NTOLD];
 	uint32_t fz_sent[FRZ_NOPS];
 	uint32_t fz_done[FRZ_NOPS];
+	int32_t fz_errno[FRZ_NOPS]; /* of the last DONE */
+	bool fz_whole;		    /* the whole transaction was begun */
 } fz;
 
 int
@@ -224,6 +226,7 @@ take_answers(void)
 			continue;
 		FUZZ_CHECK(fm.fm_of < FRZ_NOPS);
 		FUZZ_CHECK(++fz.fz_done[fm.fm_of] <= fz.fz_sent[fm.fm_of]);
+		fz.fz_errno[fm.fm_of] = fm.fm_errno;
 		if (fm.fm_of == FRZ_RELEASE && fz.fz_releasing != 0)
 			fz.fz_releasing--;
 		if (fm.fm_of == FRZ_RELEASE && fm.fm_errno == 0) {
@@ -466,6 +469,50 @@ act(void)
 	take_answers();
 }
 
+static bool
+any_frozen(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < NFAKES; i++)
+		if (fr.fr_frozen[i])
+			return (true);
+	return (false);
+}
+
+/*
+ * Whatever was before: a new worker is taken, and guarded.  It freezes, and
+ * ends, or its lease does; the daemon stays until the guard has thawed.
+ */
+static void
+whole_transaction(void)
+{
+	uint32_t i, n;
+
+	if (fz.fz_whole || fz.fz_daemon == -1 || !fz.fz_root || fz.fz_odd ||
+	    fz.fz_junk || fz.fz_releasing != 0 || gd0.gd_gen > fz.fz_gen ||
+	    !at_rest() || gd_busy(&gd0))
+		return;
+	fz.fz_whole = true;
+	fz.fz_idle = 0;
+	attach(0);
+	gd_read(&gd0);
+	take_answers();
+	FUZZ_CHECK(fz.fz_errno[FRZ_ATTACH] == 0);
+	begin_transaction();
+	for (i = 0; i < 2; i++) {
+		fr.fr_foreign[i] = false;
+		hold((uint8_t)i);
+	}
+	arm(60);
+	FUZZ_CHECK(fz.fz_open == 2 && fz.fz_armed == 2);
+	for (i = 0; i < fz.fz_open; i++)
+		for (n = 0; n < 3; n++)
+			worker_step(i);
+	if (fz.fz_gen % 2 == 0)
+		worker_ends();
+}
+
 static void
 come_to_an_end(void)
 {
@@ -474,7 +521,11 @@ come_to_an_end(void)
 	run_job(&gd0.gd_pool, 0);
 	take_answers();
 	if (++fz.fz_idle > IDLE)
+		whole_transaction();
+	if (fz.fz_idle > IDLE && !(fz.fz_whole && any_frozen())) {
+		FUZZ_CHECK(fz.fz_killed || !fz.fz_whole);
 		close_it(&fz.fz_daemon);
+	}
 	if (fz.fz_idle > 2 * IDLE && fz.fz_killed)
 		worker_ends();
 	for (i = 0; i < NFAKES; i++)
@@ -492,8 +543,7 @@ check_thawed(void)
 	for (i = 0; i < NFAKES; i++)
 		for (n = 0; n < 2 * THAW_FAIL && fz.fz_at[i] != AT_REST; n++)
 			worker_step(i);
-	for (i = 0; i < NFAKES; i++)
-		FUZZ_CHECK(!fr.fr_frozen[i]);
+	FUZZ_CHECK(!any_frozen());
 }
 
 /* Told to end, it does when nothing is frozen. */
