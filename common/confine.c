@@ -29,6 +29,7 @@
 #endif
 
 #define CONFINE_MAX	    512 /* instructions */
+#define CONFINE_X32	    0x40000000U
 
 #define CONFINE_DATA(field) ((uint32_t)offsetof(struct seccomp_data, field))
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -166,6 +167,14 @@ confine_begin(struct confine_prog *cp)
 	confine_add(cp,
 	    (struct sock_filter)BPF_STMT(
 		BPF_LD | BPF_W | BPF_ABS, CONFINE_DATA(nr)));
+#ifdef __x86_64__
+	/* The same machine's calls have others once more (x32). */
+	confine_add(cp,
+	    (struct sock_filter)BPF_JUMP(
+		BPF_JMP | BPF_JGE | BPF_K, CONFINE_X32, 0, 1));
+	confine_add(cp,
+	    (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, CONFINE_FAIL(EPERM)));
+#endif
 }
 
 int

@@ -106,6 +106,25 @@ a_call_can_look_as_if_the_kernel_had_none(void **state)
 	assert_int_equal(t_try(rules, N(rules), SYS_getppid, 0, 0), ENOSYS);
 }
 
+#ifdef __x86_64__
+/* x32 has the same calls under other numbers. */
+static void
+what_is_refused_is_so_under_its_other_number(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		if (confine_never(0) != 0)
+			_exit(255);
+		_exit(syscall(0x40000000 | SYS_unshare, 0) == -1 ? errno : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), EPERM);
+}
+#endif
+
 static void
 a_table_that_is_too_long_changes_nothing(void **state)
 {
@@ -152,6 +171,9 @@ main(void)
 		cmocka_unit_test(none_of_some_bits_may_be_set),
 		cmocka_unit_test(a_process_can_be_told_from_others),
 		cmocka_unit_test(a_call_can_look_as_if_the_kernel_had_none),
+#ifdef __x86_64__
+		cmocka_unit_test(what_is_refused_is_so_under_its_other_number),
+#endif
 		cmocka_unit_test(a_table_that_is_too_long_changes_nothing),
 		cmocka_unit_test(capabilities_can_be_given_up_and_not_taken),
 	};
