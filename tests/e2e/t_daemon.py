@@ -493,14 +493,19 @@ class GuardService:
         self.sock.close()
 
 
-@case
-def a_guard_that_is_a_service_outlives_daemon_and_worker():
+def guarded():
+    """A guard that is a service, a machine, and writers."""
     hvtest.after(guest.freezers_end)
     g = GuardService()
     m = hvtest.Machine(guard=g.path)
     m.start_driver()
     m.start_daemon(["-d"])
-    w = writers()
+    return g, m, writers()
+
+
+@case
+def a_guard_that_is_a_service_outlives_daemon_and_worker():
+    g, m, w = guarded()
     works_again(m)
     h = m.host("freeze", "hold=700", "thaw")
     frozen_all(h)
@@ -517,12 +522,7 @@ def a_guard_that_is_a_service_outlives_daemon_and_worker():
 
 @case
 def a_guard_that_is_a_service_is_replaced_when_it_dies():
-    hvtest.after(guest.freezers_end)
-    g = GuardService()
-    m = hvtest.Machine(guard=g.path)
-    m.start_driver()
-    m.start_daemon(["-d"])
-    w = writers()
+    g, m, w = guarded()
     h = m.host("freeze", "hold=500", "thaw")
     frozen_all(h)
     g.popen.kill()
@@ -557,12 +557,7 @@ def a_guard_without_descriptors_accepted_again_and_again():
 
 @case
 def a_guard_that_is_a_service_is_told_to_end_in_a_hold():
-    hvtest.after(guest.freezers_end)
-    g = GuardService()
-    m = hvtest.Machine(guard=g.path)
-    m.start_driver()
-    m.start_daemon(["-d"])
-    w = writers()
+    g, m, w = guarded()
     h = m.host("freeze", "hold=700", "thaw")
     frozen_all(h)
     g.popen.send_signal(signal.SIGTERM)
@@ -577,12 +572,7 @@ def a_guard_that_is_a_service_is_told_to_end_in_a_hold():
 @case
 def a_guard_that_is_a_service_is_told_to_end_with_a_thaw_owed():
     """Nobody else is left when the freeze returns."""
-    hvtest.after(guest.freezers_end)
-    g = GuardService()
-    m = hvtest.Machine(guard=g.path)
-    m.start_driver()
-    m.start_daemon(["-d"])
-    w = writers()
+    g, m, w = guarded()
     h, go_on = held_freeze(m)
     (worker,) = frzlib.children(m.daemon.pid, "hv_vss_freezer")
     for pid in (m.daemon.pid, worker):
@@ -604,12 +594,7 @@ def a_guard_that_is_a_service_is_told_to_end_with_a_thaw_owed():
 @case
 def a_guard_that_still_owes_a_thaw_and_the_next_one():
     """No backup begins before the first has thawed."""
-    hvtest.after(guest.freezers_end)
-    g = GuardService()
-    m = hvtest.Machine(guard=g.path)
-    m.start_driver()
-    m.start_daemon(["-d"])
-    w = writers()
+    g, m, w = guarded()
     h, go_on = held_freeze(m)
     m.daemon.kill()
     g.popen.send_signal(signal.SIGTERM)
