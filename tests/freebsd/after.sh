@@ -53,8 +53,9 @@ build_programs() {
 	    ln -s "$top/build/bin" "$top/build/libexec" "$1/"
 }
 
+# build_test DIR TEST: with ${CC:-cc}.
 build_test() {
-	cc -std=c11 -I"$top/include" -I"$top/core" -I"$top/sys/freebsd" \
-	    -o "$1/$2" "$top/tests/freebsd/$2.c" \
+	${CC:-cc} -std=c11 -I"$top/include" -I"$top/core" \
+	    -I"$top/sys/freebsd" -o "$1/$2" "$top/tests/freebsd/$2"*.c \
 	    "$top/tests/freebsd/loophost.c" "$top/core/icmsg.c" -lutil
 }
