@@ -8,6 +8,7 @@
 #include "frz_ufs.h"
 
 #include <sys/ioctl.h>
+#include <sys/sysctl.h>
 
 #include <ufs/ffs/fs.h>
 
@@ -16,6 +17,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "frz_fs.h"
@@ -23,6 +25,7 @@
 #define FRZ_SUSPEND	   "/dev/ufssuspend"
 
 #define FRZ_NV_UNIQUE_NAME 1
+#define FRZ_SETTLE_MS	   50 /* for what is on its way to the disks */
 
 /*
  * What is taken of libzfs_core and of libnvpair, which comes with it: opened
@@ -146,6 +149,7 @@ frz_ufs_open(const struct frz_msg *fm, struct frz_ufs *fu)
 	if (error != 0)
 		return (error);
 	fu->fu_fsid = sf.f_fsid;
+	fu->fu_journaled = (sf.f_flags & MNT_SUJ) != 0;
 	error = frz_ufs_pool(&sf, fu);
 	if (error != 0)
 		return (error);
@@ -185,11 +189,40 @@ frz_ufs_highest_fd(void)
 	return (frz_zfs.fz_highest);
 }
 
+/*
+ * With a journal the block of an inode that was unlinked while open stays dirty
+ * until a superblock that leads to it is on disk, and the kernel's freeze
+ * writes the block 10,000 times before it comes to the superblock (13.2): half
+ * a minute where it should be milliseconds, for one such file, and then EAGAIN.
+ * So first the block is written, and then the superblock.
+ */
+static void
+frz_ufs_settle(void)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+	long running;
+	size_t len;
+
+	sync();
+	for (int i = 0; i < FRZ_SETTLE_MS; i++) {
+		running = 0;
+		len = sizeof(running);
+		if (sysctlbyname(
+			"vfs.runningbufspace", &running, &len, NULL, 0) == -1 ||
+		    running == 0)
+			break;
+		(void)nanosleep(&ms, NULL);
+	}
+	sync();
+}
+
 int
 frz_ufs_freeze(const struct frz_ufs *fu)
 {
 	struct fsid fsid = fu->fu_fsid;
 
+	if (fu->fu_journaled)
+		frz_ufs_settle();
 	return (ioctl(fu->fu_fd, UFSSUSPEND, &fsid) == -1 ? errno : 0);
 }
 

@@ -31,6 +31,7 @@
 struct frz_ufs {
 	int fu_fd; /* /dev/ufssuspend, -1: flushed only */
 	struct fsid fu_fsid;
+	bool fu_journaled;
 	char fu_pool[MNAMELEN]; /* what is flushed with it, or "" */
 };
 
@@ -50,7 +51,10 @@ int frz_ufs_flush_pool(const struct frz_ufs *fu);
 /* The highest of those that stay open for flushing may be this; -1: none do. */
 int frz_ufs_highest_fd(void);
 
-/* EINVAL from thaw: it is not frozen, or not through this descriptor. */
+/*
+ * EAGAIN from freeze: the kernel gave up, another one may do better.  EINVAL
+ * from thaw: it is not frozen, or not through this descriptor.
+ */
 int frz_ufs_freeze(const struct frz_ufs *fu);
 int frz_ufs_thaw(const struct frz_ufs *fu);
 

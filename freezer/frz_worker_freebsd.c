@@ -130,7 +130,9 @@ wk_fill(struct wk *wk)
 /*
  * In which order those of one level are taken.  What a pool lies on is not
  * known, and its flush waits while that is frozen: so a pool comes before what
- * it may lie on, and UFS on a volume of one before that.
+ * it may lie on, and UFS on a volume of one before that.  Those with a journal
+ * are the last, so that settling them takes no longer than it must: what is
+ * frozen has nothing to write.
  */
 static uint32_t
 wk_rank(struct wk *wk, uint32_t i)
@@ -138,7 +140,8 @@ wk_rank(struct wk *wk, uint32_t i)
 	const struct frz_ufs *fu = &wk->wk_fs[i];
 	uint32_t rank = fu->fu_pool[0] == '\0' ? 2 : fu->fu_fd == -1 ? 1 : 0;
 
-	return (wk_slot(wk, i)->fs_level * 3 + rank);
+	return (wk_slot(wk, i)->fs_level * 4 +
+	    (rank == 2 && fu->fu_journaled ? 3 : rank));
 }
 
 /* Whether something is still to be done with it until all is frozen. */
@@ -177,8 +180,11 @@ wk_freeze(struct wk *wk, uint32_t i)
 	}
 	frz_slot_begin(fs, FRZ_STEP_FREEZE);
 	error = wk_fill(wk);
-	if (error == 0)
-		error = frz_ufs_freeze(&wk->wk_fs[i]);
+	if (error == 0) {
+		do
+			error = frz_ufs_freeze(&wk->wk_fs[i]);
+		while (error == EAGAIN && !wk_must_stop(wk));
+	}
 	frz_slot_end(fs, FRZ_STEP_FREEZE);
 	if (error != 0) {
 		frz_slot_failed(fs, FRZ_STEP_FREEZE, error);

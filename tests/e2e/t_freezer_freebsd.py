@@ -47,11 +47,12 @@ class Kernel(threading.Thread):
                 f.write("%d %s %s %s\n" % m)
         self.env = {"FBSD_KERNEL": self.path,
                     "FBSD_MOUNTS": self.dir.name + "/mounts"}
-        self.types = {m[0]: m[1] for m in mounts}
+        self.types = {m[0]: m[1].split(",")[0] for m in mounts}
         self.lock = threading.Condition()
         self.frozen = {}  # fsid: connection
         self.log = []     # of calls
         self.held = None  # the fsid whose freeze waits
+        self.gives_up = None  # the fsid that is never frozen
         self.refuse = {}  # fsid: errno, of its freeze or its thaw
         self.waits = set()
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -124,6 +125,8 @@ class Kernel(threading.Thread):
         self.waits.discard(fsid)
         if fsid in self.refuse:
             return self.refuse.pop(fsid)
+        if fsid == self.gives_up:
+            return errno.EAGAIN
         if fsid in self.frozen:
             return errno.EBUSY
         if mine[0] is not None:
@@ -231,6 +234,33 @@ def open_some(f, *paths, levels=None):
         f.worker.expect(frzlib.OPEN)
     f.mounts = [0] * len(paths)
     f.arm(30)
+
+
+@case
+def a_journal_is_settled_right_before_its_freeze():
+    mounts = [(i, "ufs,suj" if i in (1, 6) else t, d, p)
+              for i, t, d, p in MOUNTS]
+    k = Kernel(mounts)
+    k.refuse = {6: errno.EAGAIN}
+    f = Freezer(k)
+    m = f.freeze()
+    check(m and m["errno"] == 0, "freeze: %s" % m)
+    settled = [("sync",), ("sync",)]
+    check(k.log[1:] == [("freeze", 3), ("freeze", 2)] + 2 * settled +
+          [("freeze", 6)] + settled + [("freeze", 1)], k.log)
+    f.thaw()
+    f.release()
+
+
+@case
+def a_freeze_that_the_kernel_always_gives_up_ends_with_its_lease():
+    k = Kernel()
+    k.gives_up = 2
+    f = Freezer(k)
+    m = f.freeze(4.0)
+    check(m and m["errno"] == errno.EAGAIN, "freeze: %s" % m)
+    k.all_thawed(2, "what was frozen before it")
+    f.release()
 
 
 @case

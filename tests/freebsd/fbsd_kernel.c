@@ -8,7 +8,7 @@
  * open of /dev/ufssuspend is a connection to the test (FBSD_KERNEL, a socket),
  * which keeps what is frozen by it and thaws at its end, as the kernel does at
  * the last close.  The mounts are in the file FBSD_MOUNTS, "FSID TYPE FROM ON"
- * a line.
+ * a line; TYPE ufs,suj is UFS with a journal of soft updates.
  *
  * What the kernel asks of who freezes is asked here as well: one thread, no
  * hole in the table of descriptors, and no file in it.
@@ -168,6 +168,22 @@ fbsd_sync(void)
 	(void)fbsd_ask_once(&fc);
 }
 
+/* Nothing is on its way to the disks. */
+int
+sysctlbyname(const char *name, void *oldp, size_t *oldlenp, const void *newp,
+    size_t newlen)
+{
+	long running = 0;
+
+	if (strcmp(name, "vfs.runningbufspace") != 0 || newp != NULL ||
+	    newlen != 0 || *oldlenp != sizeof(running)) {
+		errno = ENOENT;
+		return (-1);
+	}
+	memcpy(oldp, &running, sizeof(running));
+	return (0);
+}
+
 /* libzfs_core, as far as the kernel's side of it can tell. */
 static int fbsd_nvlist = -1; /* the value of "force" in the only one */
 
@@ -247,6 +263,9 @@ getfsstat(struct fbsd_statfs *buf, long bufsize, int mode)
 	    fscanf(f, "%d %15s %1023s %1023s", &sf.f_fsid.val[0],
 		sf.f_fstypename, sf.f_mntfromname, sf.f_mntonname) == 4) {
 		sf.f_fsid.val[1] = 7;
+		sf.f_flags = MNT_LOCAL |
+		    (strstr(sf.f_fstypename, ",suj") != NULL ? MNT_SUJ : 0);
+		sf.f_fstypename[strcspn(sf.f_fstypename, ",")] = '\0';
 		if (buf != NULL)
 			buf[count] = sf;
 		count++;
