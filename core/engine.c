@@ -410,6 +410,16 @@ vss_engine_read(struct vss_engine *e, uint32_t slot, uint64_t now_ns,
 		vss_action_trace(e, VSS_TRACE_READ, cl, em->em_op, em->em_id);
 }
 
+/*
+ * A freeze daemon that knows no PREPARE was written for FreeBSD's own driver:
+ * what it had frozen before it refused it thaws when it is sent THAW.
+ */
+static bool
+keeps_frozen(const struct vss_engine_client *cl)
+{
+	return (cl->cl_kind == VSS_ENGINE_FS && !cl->cl_prepare);
+}
+
 /* The answer that is waited for, or a THAW that is owed, has come. */
 static void
 answered(struct vss_engine *e, struct vss_engine_client *cl,
@@ -423,8 +433,9 @@ answered(struct vss_engine *e, struct vss_engine_client *cl,
 	if (em->em_op != VSS_ENGINE_THAW) {
 		if (em->em_op == VSS_ENGINE_FREEZE) {
 			cl->cl_counted = ok;
-			cl->cl_freeze = ok ? VSS_CLIENT_QUIESCED :
-					     VSS_CLIENT_NONE;
+			cl->cl_freeze = ok || keeps_frozen(cl) ?
+			    VSS_CLIENT_QUIESCED :
+			    VSS_CLIENT_NONE;
 		}
 		if (!ok)
 			event = VSS_ENGINE_EV_REFUSED;

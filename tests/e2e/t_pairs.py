@@ -212,6 +212,7 @@ def _undo(*then):
     g.asks("freeze", *then)
     g.app.answer(opt=FREEZE)
     g.fs.answer(FAIL, opt=FREEZE)
+    g.fs.answer(opt=THAW)
     check(g.app.poll(10), "THAW comes")
     return g
 

@@ -549,6 +549,36 @@ a_refused_prepare_fails_the_freeze_and_is_not_undone(void **state)
 	assert_false(readable(app));
 }
 
+/* It is the base system's then, which leaves frozen what it had frozen. */
+static void
+a_daemon_that_knows_no_prepare_and_refused_is_sent_thaw(void **state)
+{
+	uint64_t xid;
+
+	(void)state;
+	fs = open_fs();
+	app = open_app();
+	xid = send(H_FREEZE);
+	answer(app, FREEZE, 0);
+	answer(fs, FREEZE, 1);
+	assert_fail(xid);
+	assert_state("UNDO_FS_THAWING");
+	assert_false(readable(app));
+	answer(fs, THAW, 1);
+	answer(app, THAW, 0);
+	assert_state("IDLE");
+
+	assert_int_equal(vss_engine_hello(&eng, fs, "", 0, true), 0);
+	xid = send(H_FREEZE);
+	answer(fs, PREPARE, 0);
+	answer(app, FREEZE, 0);
+	answer(fs, FREEZE, 1);
+	assert_fail(xid);
+	assert_false(readable(fs));
+	answer(app, THAW, 0);
+	assert_state("IDLE");
+}
+
 static void
 the_first_refusal_ends_check_and_the_daemon_is_not_asked(void **state)
 {
@@ -623,6 +653,7 @@ main(void)
 		T(prepare_comes_first_to_who_asked_for_it),
 		T(silence_in_prepare_lets_an_application_go_but_not_the_daemon),
 		T(a_refused_prepare_fails_the_freeze_and_is_not_undone),
+		T(a_daemon_that_knows_no_prepare_and_refused_is_sent_thaw),
 		B(the_first_refusal_ends_check_and_the_daemon_is_not_asked),
 		T(a_refused_freeze_is_undone_for_who_acknowledged_or_may),
 	};

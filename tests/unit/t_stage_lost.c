@@ -293,6 +293,7 @@ an_undo_ends_without_an_application_after_5_s(void **state)
 	answer(app, FREEZE, 0);
 	answer(fs, FREEZE, 1);
 	assert_fail(xid);
+	answer(fs, THAW, 0);
 	assert_state("UNDO_APPS_RESUMING");
 	tick(5 * S - 1);
 	assert_state("UNDO_APPS_RESUMING");
