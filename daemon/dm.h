@@ -21,6 +21,7 @@
  *	dm_helpers.c	worker and guard: started, watched, replaced
  *	dm_record.c	lock and record
  *	dm_recover.c	thawing by the record, or everything
+ *	dm_probe.c	what hangs when it is opened for that
  *	dm_report.c	reasons, timeline, a foreground daemon's output
  *	dm_history.c	the history, written between transactions
  *	dm_linux.c, dm_freebsd.c	what each system does in its own way
@@ -293,6 +294,7 @@ struct dm_record_fs {
 	uint32_t rf_major;
 	uint32_t rf_minor;
 	bool rf_ours; /* it was being frozen, or frozen */
+	bool rf_due;  /* dm_recover.c: to be thawed now */
 	char rf_point[FRZ_PATH_MAX];
 };
 
@@ -322,6 +324,17 @@ void dm_rcu_ended(struct dm *dm); /* what a worker that ended raised */
 void dm_recover_start(struct dm *dm); /* at start, worker and guard ready */
 void dm_recover_again(struct dm *dm); /* they may have ended by now */
 int dm_recover_all(struct dm *dm, bool force); /* exit status */
+
+/*
+ * dm_probe.c: opens what is recorded, each in a process of its own, which also
+ * thaws it if it is to; waits for them until they have ended, or for so long.
+ */
+void dm_probe_start(
+    const struct dm_record_fs *rf, struct frz_msg *fm, bool thaw);
+void dm_probe_wait(const struct dm_record *rc, uint64_t limit_ns);
+bool dm_probe_hangs(const struct dm_record_fs *rf);
+/* What hangs is tried anew the next time; whether this was said before. */
+bool dm_probe_kill(const struct dm_record_fs *rf);
 
 /*
  * dm_history.c: what a transaction did is kept when it is over; the rest is for

@@ -10,6 +10,10 @@
  * not freeze itself is thawed too, and what is not frozen is no error.  The
  * earlier run's freezer may still be within a freeze and complete it after the
  * thaw, so it is killed, waited for, and what it left is thawed once more.
+ *
+ * What cannot be opened because that hangs (dm_probe.c) is set aside: all else
+ * is thawed, then it is tried again, since whoever serves what it lies below
+ * may have waited for what was frozen.
  */
 
 #include <sys/stat.h>
@@ -29,6 +33,7 @@
 #include "fdwait.h"
 
 #define DM_OPEN_NS	 (2 * DM_NS_PER_S)
+#define DM_KILLED_NS	 (100 * DM_NS_PER_MS)
 #define DM_START_WAIT_NS (5 * DM_NS_PER_S)
 #define DM_ALL_WAIT_NS	 (60 * DM_NS_PER_S)
 
@@ -40,6 +45,8 @@ struct dm_pass {
 	int dp_error; /* the first failure */
 	char dp_why[HV_VSS_REASON_MAX];
 	uint32_t dp_gone; /* not mounted any more */
+	uint32_t dp_hung; /* set aside */
+	bool dp_doubt;	  /* a freeze under way may freeze it yet */
 };
 
 /* Sends an order and waits for its DONE; its errno, or why there is none. */
@@ -271,6 +278,15 @@ dm_recover_level(const struct dm *dm, enum report_level level)
 	return (dm->dm_veto[0] == '\0' ? level : REPORT_DEBUG);
 }
 
+static void
+dm_recover_note(struct dm_pass *dp, int error, const char *why)
+{
+	if (dp->dp_error != 0)
+		return;
+	dp->dp_error = error;
+	snprintf(dp->dp_why, sizeof(dp->dp_why), "%s", why);
+}
+
 /* Notes the first thing that failed, if it is another than the last time. */
 __attribute__((format(printf, 4, 5))) static void
 dm_recover_fail(
@@ -284,10 +300,24 @@ dm_recover_fail(
 	va_end(ap);
 	report(strcmp(why, dm->dm_veto) == 0 ? REPORT_DEBUG : REPORT_ERROR,
 	    "%s", why);
-	if (dp->dp_error != 0)
-		return;
-	dp->dp_error = error;
-	memcpy(dp->dp_why, why, sizeof(dp->dp_why));
+	dm_recover_note(dp, error, why);
+}
+
+/* The order to open it, if it is mounted. */
+static bool
+dm_recover_aim(
+    const struct dm_record_fs *rf, struct dm_fs *df, struct frz_msg *fm)
+{
+	memset(fm, 0, sizeof(*fm));
+	memset(df, 0, sizeof(*df));
+	if (!dm_recover_find(rf, df, fm->fm_path))
+		return (false);
+	fm->fm_op = FRZ_OPEN;
+	fm->fm_mnt_id = df->df_mnt_id;
+	fm->fm_major = df->df_major;
+	fm->fm_minor = df->df_minor;
+	fm->fm_flags = df->df_flags;
+	return (true);
 }
 
 /* 0 or an errno; ENODEV: it is not mounted. */
@@ -299,18 +329,11 @@ dm_recover_open_one(struct dm *dm, struct dm_record_fs *rf, uint32_t level)
 	struct frz_msg fm;
 	int error;
 
-	memset(&fm, 0, sizeof(fm));
-	memset(&df, 0, sizeof(df));
-	if (!dm_recover_find(rf, &df, fm.fm_path))
+	if (!dm_recover_aim(rf, &df, &fm))
 		return (ENODEV);
-	fm.fm_op = FRZ_OPEN;
 	fm.fm_index = tx->tx_nfs;
 	/* What is later in the list may have it lie on itself. */
 	fm.fm_level = level;
-	fm.fm_mnt_id = df.df_mnt_id;
-	fm.fm_major = df.df_major;
-	fm.fm_minor = df.df_minor;
-	fm.fm_flags = df.df_flags;
 	error = dm_recover_order(dm, &fm, DM_OPEN_NS);
 	if (error != 0)
 		return (error);
@@ -320,8 +343,8 @@ dm_recover_open_one(struct dm *dm, struct dm_record_fs *rf, uint32_t level)
 }
 
 /*
- * Opens what is on the list.  What is not mounted is reported, and nothing can
- * be done about it here; what cannot be opened may stay frozen.  False if the
+ * Opens what is due.  What is not mounted is reported, and nothing can be done
+ * about it here; what cannot be opened may stay frozen.  False if the
  * worker does not answer any more.
  */
 static bool
@@ -333,6 +356,8 @@ dm_recover_open(struct dm *dm, struct dm_record *rc, struct dm_pass *dp)
 
 	for (i = 0; i < rc->rc_nfs && error != ETIMEDOUT; i++) {
 		rf = &rc->rc_fs[i];
+		if (!rf->rf_due)
+			continue;
 		error = dm_recover_open_one(dm, rf, i);
 		if (error == ENODEV) {
 			report(dm_recover_level(dm, REPORT_ERROR),
@@ -394,33 +419,32 @@ dm_recover_release(struct dm *dm, enum dm_role role)
 	return (dm_helpers_order(dm, role, &fm, DM_NEVER));
 }
 
-/*
- * Thaws what is on the list; 0 if nothing of it is frozen any more, as far as
- * it is mounted, or an errno and why: ETIMEDOUT if a thaw does not return.
- */
+/* Whether something was not frozen, and may be by a freeze under way. */
+static bool
+dm_recover_doubt(struct dm *dm)
+{
+	uint32_t i;
+
+	for (i = 0; i < dm->dm_txn.tx_nfs; i++)
+		if (atomic_load(&dm->dm_page->pg_slots[i].fs_errno) != 0)
+			return (true);
+	return (false);
+}
+
+/* Thaws what is due on the list; 0, or an errno and why. */
 static int
-dm_recover_pass(
+dm_recover_once(
     struct dm *dm, struct dm_record *rc, uint64_t limit_ns, struct dm_pass *dp)
 {
 	struct dm_txn *tx = &dm->dm_txn;
 	struct frz_msg fm;
 	int error;
 
-	memset(dp, 0, sizeof(*dp));
-	error = dm_recover_release(dm, DM_WORKER);
-	if (error == EBUSY) {
-		dm_recover_fail(dm, dp, error,
-		    "%.120s: a thaw has not returned from the kernel",
-		    rc->rc_fs[0].rf_point);
-		return (error);
-	}
-	if (error != 0)
-		dm_recover_failed(dm, dp, error);
 	tx->tx_gen++;
 	tx->tx_nfs = 0;
 	frz_page_begin(dm->dm_page, tx->tx_gen, rc->rc_nfs);
 	/* One that is silent may hang in an open; another may not. */
-	if (error != 0 || !dm_recover_open(dm, rc, dp)) {
+	if (!dm_recover_open(dm, rc, dp)) {
 		dm_helpers_kill(dm, DM_WORKER);
 		return (dp->dp_error);
 	}
@@ -429,14 +453,100 @@ dm_recover_pass(
 	fm.fm_flags = FRZ_F_FORCE;
 	error = dm_recover_order(dm, &fm, limit_ns);
 	dm_recover_tell(dm, dp, error);
+	dp->dp_doubt = dp->dp_doubt || dm_recover_doubt(dm);
 	if (error != 0)
-		return (dp->dp_error);
+		return (error);
 	error = dm_recover_release(dm, DM_WORKER);
 	if (error != 0)
 		dm_recover_failed(dm, dp, error);
 	/* The guard was given the same descriptors, and thaws nothing now. */
 	if (dm_helpers_alive(dm, DM_GUARD))
 		(void)dm_recover_release(dm, DM_GUARD);
+	return (error);
+}
+
+/* Names what hangs. */
+static void
+dm_recover_hung(struct dm_record *rc, struct dm_pass *dp)
+{
+	char why[HV_VSS_REASON_MAX];
+	struct frz_msg fm;
+	struct dm_fs df;
+	bool said;
+	uint32_t i;
+
+	for (i = 0; i < rc->rc_nfs; i++) {
+		if (!dm_probe_hangs(&rc->rc_fs[i]))
+			continue;
+		said = dm_probe_kill(&rc->rc_fs[i]);
+		(void)dm_recover_aim(&rc->rc_fs[i], &df, &fm);
+		(void)snprintf(why, sizeof(why),
+		    "%.64s: may be frozen, and opening %.64s hangs (make the "
+		    "FUSE or NFS above it answer, do not unmount that; then "
+		    "hv_vss_daemon --thaw-all)",
+		    rc->rc_fs[i].rf_point, fm.fm_path);
+		report(said ? REPORT_DEBUG : REPORT_ERROR, "%s", why);
+		dm_recover_note(dp, ETIMEDOUT, why);
+		dp->dp_hung++;
+	}
+}
+
+/*
+ * Lets go of what a pass before this one opened.  If a thaw of that has not
+ * returned it may wait for what was set aside then, below it: that is thawed
+ * past the worker.
+ */
+static int
+dm_recover_begin(struct dm *dm, struct dm_record *rc, struct dm_pass *dp)
+{
+	int error = dm_recover_release(dm, DM_WORKER);
+	struct frz_msg fm;
+	struct dm_fs df;
+	uint32_t i;
+
+	memset(dp, 0, sizeof(*dp));
+	dm_probe_wait(rc, DM_KILLED_NS);
+	for (i = 0; i < rc->rc_nfs; i++)
+		if (dm_recover_aim(&rc->rc_fs[i], &df, &fm))
+			dm_probe_start(&rc->rc_fs[i], &fm, error == EBUSY);
+	dm_probe_wait(rc, DM_OPEN_NS);
+	if (error == EBUSY)
+		dm_recover_fail(dm, dp, error,
+		    "%.120s: a thaw has not returned from the kernel",
+		    rc->rc_fs[0].rf_point);
+	else if (error != 0) {
+		dm_recover_failed(dm, dp, error);
+		dm_helpers_kill(dm, DM_WORKER);
+	}
+	return (error);
+}
+
+/*
+ * Thaws what is on the list; 0 if nothing of it is frozen any more, as far as
+ * it is mounted, or an errno and why: ETIMEDOUT if a thaw does not return.
+ */
+static int
+dm_recover_pass(
+    struct dm *dm, struct dm_record *rc, uint64_t limit_ns, struct dm_pass *dp)
+{
+	int error = dm_recover_begin(dm, rc, dp);
+	uint32_t hung = 0, i;
+
+	for (i = 0; i < rc->rc_nfs; i++) {
+		rc->rc_fs[i].rf_due = !dm_probe_hangs(&rc->rc_fs[i]);
+		hung += rc->rc_fs[i].rf_due ? 0 : 1;
+	}
+	if (error == 0)
+		error = dm_recover_once(dm, rc, limit_ns, dp);
+	/* A retry is one already, and does not wait for more. */
+	if (error == 0 && hung != 0 && dm->dm_veto[0] == '\0') {
+		dm_probe_wait(rc, DM_OPEN_NS);
+		for (i = 0; i < rc->rc_nfs; i++)
+			rc->rc_fs[i].rf_due = !rc->rc_fs[i].rf_due &&
+			    !dm_probe_hangs(&rc->rc_fs[i]);
+		error = dm_recover_once(dm, rc, limit_ns, dp);
+	}
+	dm_recover_hung(rc, dp);
 	return (dp->dp_error);
 }
 
@@ -545,18 +655,6 @@ dm_recover_again(struct dm *dm)
 	dm_recover_finish(dm, rc, DM_NS_PER_MS);
 }
 
-/* Whether something was not frozen, and may be by a freeze under way. */
-static bool
-dm_recover_doubt(struct dm *dm)
-{
-	uint32_t i;
-
-	for (i = 0; i < dm->dm_txn.tx_nfs; i++)
-		if (atomic_load(&dm->dm_page->pg_slots[i].fs_errno) != 0)
-			return (true);
-	return (false);
-}
-
 /* A daemon that lives sees to its own, and empties its record. */
 static bool
 dm_recover_due(struct dm *dm)
@@ -588,15 +686,16 @@ dm_recover_all(struct dm *dm, bool force)
 	if (force)
 		dm_recover_list_all(rc, false);
 	error = dm_recover_pass(dm, rc, DM_ALL_WAIT_NS, &dp);
-	doubt = pidfd != -1 && dm_recover_doubt(dm);
+	doubt = pidfd != -1 && dp.dp_doubt;
 	/* A freezer that is still within a freeze completes it after that. */
-	while (error == 0 && doubt && pidfd != -1 && frz_now_ns() < end) {
+	while ((error == 0 || dp.dp_hung != 0) && doubt && pidfd != -1 &&
+	    frz_now_ns() < end) {
 		(void)dm_recover_ended(&pidfd, DM_NS_PER_S);
 		doubt = dm_recover_due(dm);
 		if (!doubt)
 			break;
 		error = dm_recover_pass(dm, rc, DM_ALL_WAIT_NS, &dp);
-		doubt = pidfd != -1 && dm_recover_doubt(dm);
+		doubt = pidfd != -1 && dp.dp_doubt;
 	}
 	failed = error != 0 || dp.dp_gone != 0 || doubt;
 	if (!force)

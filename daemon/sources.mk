@@ -14,7 +14,7 @@ plan.a: $(PLAN_OBJS)
 
 DAEMON_SRCS= dm_device.c dm_txn.c dm_again.c dm_undo.c dm_luns.c \
 	dm_helpers.c dm_report.c dm_history.c $(DAEMON_SRCS_$(OS))
-DAEMON_SRCS_Linux= dm_linux.c dm_record.c dm_recover.c dm_rcu.c
+DAEMON_SRCS_Linux= dm_linux.c dm_record.c dm_recover.c dm_probe.c dm_rcu.c
 DAEMON_SRCS_FreeBSD= dm_freebsd.c
 DAEMON_OBJS= $(DAEMON_SRCS:.c=.o) frz_msg.o $(DAEMON_OBJS_$(OS))
 DAEMON_OBJS_Linux= frz_fs.o frz_rcu.o

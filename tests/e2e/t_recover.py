@@ -3,15 +3,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # isoroot: --sys --loops --fs a=ext4:300M,b=ext4:64M,c=ext4:64M@a
-# timeout: 120
+# timeout: 240
 # needs: hv_vss_driver hv_vss_host hv_vss_daemon
 
 """What an earlier run left frozen, where thawing it by the record meets with
 something."""
 
+import errno
 import os
 import signal
+import struct
 import subprocess
+import threading
 
 import frzlib
 import guest
@@ -19,6 +22,96 @@ import hvtest
 from hvtest import case, check, until
 
 POINTS = ["/mnt/a", "/mnt/b", "/mnt/c"]
+
+
+HEADER = struct.Struct("=IIQQIIII")  # len, opcode, unique, nodeid, ...
+(LOOKUP, FORGET, GETATTR, INIT, INTERRUPT, BATCH_FORGET) = (1, 2, 3, 26, 36, 42)
+
+
+class Below:
+    """A scratch file system that is moved below one by FUSE, whose server, a
+    process of its own, forgets every name at once and may be held up."""
+
+    def __init__(self, name):
+        self.home = "/mnt/" + name
+        self.top = "/tmp/fuse"
+        self.point = self.top + "/" + name
+        self.name = name.encode()
+        self.taken = None
+        keep = os.open(self.home, os.O_RDONLY | os.O_DIRECTORY)
+        self.here = "/proc/self/fd/%d" % keep  # by no path that hangs
+        self.dev = os.open("/dev/fuse", os.O_RDWR)
+        os.makedirs(self.top, exist_ok=True)
+        self._mount("-i", "-t", "fuse.held", "-o", "fd=%d,rootmode=40000,"
+                    "user_id=0,group_id=0" % self.dev, "held", self.top)
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                frzlib.close_others(self.dev)
+                while True:
+                    self._answer(self._take())
+            finally:
+                os._exit(1)
+        hvtest.after(self._end, keep)
+        self._mount("--move", self.home, self.point)
+
+    def _mount(self, *args):
+        subprocess.run(["mount", *args], pass_fds=(self.dev,), check=True)
+
+    def _take(self):
+        """The next request that wants an answer."""
+        while True:
+            request = os.read(self.dev, 1 << 17)
+            if HEADER.unpack_from(request)[1] not in (FORGET, INTERRUPT,
+                                                      BATCH_FORGET):
+                return request
+
+    def _answer(self, request):
+        _, opcode, unique, node, *_ = HEADER.unpack_from(request)
+        attr = struct.pack("=6Q10I", 1, *[0] * 8, 0o40755, 2, *[0] * 5)
+        error, data = 0, b""
+        if opcode == INIT:
+            data = struct.pack("=4I2H2I2H8I", 7, 31, 0, 0, 9, 9, 4096, 1,
+                               *[0] * 10)
+        elif opcode == GETATTR:
+            data = struct.pack("=QII", 0, 0, 0) + attr
+        elif opcode == LOOKUP and node == 1 and \
+                request[HEADER.size:-1] == self.name:
+            data = struct.pack("=4Q2I", 2, 0, 0, 0, 0, 0) + attr
+        else:
+            error = errno.ENOENT if opcode == LOOKUP else errno.ENOSYS
+        os.write(self.dev, struct.pack("=IiQ", 16 + len(data), -error, unique)
+                 + data)
+
+    def hang(self, deaf=False):
+        """No request is read; deaf: one is read, and SIGKILL does not end
+        whoever waits for its answer."""
+        guest.stop(self.pid)
+        if deaf:
+            def take():
+                self.taken = self._take()
+            threading.Thread(target=take, daemon=True).start()
+
+    def go_on(self):
+        if self.taken:
+            self._answer(self.taken)
+            self.taken = None
+        os.kill(self.pid, signal.SIGCONT)
+
+    def back(self):
+        self._mount("--move", self.point, self.home)
+        self.point = None
+
+    def _end(self, keep):
+        self.go_on()
+        hvtest.thaw(self.here)
+        if self.point:
+            self.back()
+        os.close(keep)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.dev)
+        subprocess.run(["umount", self.top], check=True)
 
 
 def argv(m, *options):
@@ -47,6 +140,10 @@ def left_frozen(**sets):
     h.process.kill()
     check(all(hvtest.is_frozen(p) for p in POINTS), "thawed by itself")
     return m
+
+
+def hung(below):
+    return "%s: may be frozen, and opening %s hangs" % (below.home, below.point)
 
 
 def works(m):
@@ -113,6 +210,81 @@ def thaw_all_beside_a_daemon_thawed_its_next_backups():
     worker = guest.freezer_pid("worker")
     check(p.wait(20) == 0, p.output())
     check(guest.state_of(worker), "it waited for the worker's end")
+    works(m)
+
+
+@case
+def thaw_all_was_held_up_by_a_path_that_hangs():
+    m = left_frozen()
+    b = Below("b")
+    b.hang()
+    status, _, err = hvtest.run(argv(m, "--thaw-all"), 30)
+    check(status == 1, "exit %d: %s" % (status, err))
+    check(err.count(hung(b)) == 1, err)
+    for p in ("/mnt/a", "/mnt/c"):
+        check(not hvtest.is_frozen(p), "%s is frozen: %s" % (p, err))
+        check(p + ": not frozen any more" in err, err)
+    check(hvtest.is_frozen(b.here), "it is thawed: %s" % err)
+    b.go_on()
+    status, _, err = hvtest.run(argv(m, "--thaw-all"))
+    check(status == 0, err)
+    check(not hvtest.is_frozen(b.here), "it is frozen: %s" % err)
+
+
+def the_start(deaf):
+    m = left_frozen()
+    b = Below("b")
+    b.hang(deaf)
+    m.start_daemon(["-d"])
+    for p in ("/mnt/a", "/mnt/c"):
+        check(not hvtest.is_frozen(p), "%s: %s" % (p, m.daemon.output()))
+    status, replies = m.host("check").wait()
+    check(status == 3, "host: %s" % replies)
+    check("refused: " + hung(b) in m.daemon.output(), m.daemon.output())
+    check(hvtest.is_frozen(b.here), "it is thawed")
+    b.go_on()
+    until(lambda: not hvtest.is_frozen(b.here), "it is tried again", 30)
+    m.daemon.says("what an earlier run left is not frozen any more")
+    b.back()
+    works(m)
+
+
+@case
+def the_start_was_held_up_by_a_path_that_hangs():
+    the_start(deaf=False)
+
+
+@case
+def the_start_was_held_up_by_a_path_that_hangs_beyond_sigkill():
+    the_start(deaf=True)
+
+
+@case
+def whoever_serves_a_path_waits_for_what_is_frozen():
+    m = left_frozen()
+    b = Below("b")
+    b.hang()
+    p = hvtest.Process(argv(m, "--thaw-all"))
+    p.says("/mnt/a: not frozen any more")
+    b.go_on()
+    check(p.wait(20) == 0, p.output())
+    check(not hvtest.is_frozen(b.here), "it is frozen: " + p.output())
+
+
+@case
+def a_thaw_that_waits_for_what_lies_below_a_path_that_hangs():
+    m = left_frozen()
+    a = Below("a")
+    a.hang()
+    m.start_daemon(["-d"])
+    check(not hvtest.is_frozen("/mnt/b"), m.daemon.output())
+    check("/mnt/c: its thaw has not returned" in m.daemon.output(),
+          m.daemon.output())
+    a.go_on()
+    until(lambda: not hvtest.is_frozen(a.here), "it is tried again", 30)
+    m.daemon.says("what an earlier run left is not frozen any more", 30)
+    check(not hvtest.is_frozen("/mnt/c"), "/mnt/c is frozen")
+    a.back()
     works(m)
 
 
