@@ -199,10 +199,11 @@ class Host:
         self.popen.wait()
 
 
-def holding(milliseconds=20000):
-    """A host in the hold of a checkpoint, with the root file system frozen."""
-    host = Host("check", "freeze", "hold=%d" % milliseconds, "thaw",
-                options=("--wait", "30"))
+def holding(milliseconds=20000, gate=None):
+    """A host in the hold of a checkpoint, with the root file system frozen: so
+    long, or until the gate opens."""
+    action = gate.action if gate else "hold=%d" % milliseconds
+    host = Host("check", "freeze", action, "thaw", options=("--wait", "30"))
     reply = host.until("freeze")
     check(reply["reply"] == "ok", "freeze: %s" % reply)
     check(frozen("/"), "the root file system is frozen")
@@ -218,9 +219,10 @@ def checkpoint():
     return replies
 
 
-def started():
-    """Package and services, with the emulator as the host."""
+def started(**keys):
+    """Package and services, with the emulator as the host, and such limits."""
     install("libhv-vss1", "hv-vss")
+    limits(**keys)
     with_emulator()
     start()
 
