@@ -378,6 +378,13 @@ dm_recover_open(struct dm *dm, struct dm_record *rc, struct dm_pass *dp)
 	return (error != ETIMEDOUT);
 }
 
+/* Which of those in the record it is nobody can tell. */
+static const char *
+dm_recover_others(const struct dm_record *rc)
+{
+	return (rc->rc_nfs > 1 ? " or another that it froze" : "");
+}
+
 /* The freezer did not do as it was told, or not in time. */
 static void
 dm_recover_failed(struct dm *dm, struct dm_pass *dp, int error)
@@ -512,8 +519,8 @@ dm_recover_begin(struct dm *dm, struct dm_record *rc, struct dm_pass *dp)
 	dm_probe_wait(rc, DM_OPEN_NS);
 	if (error == EBUSY)
 		dm_recover_fail(dm, dp, error,
-		    "%.120s: a thaw has not returned from the kernel",
-		    rc->rc_fs[0].rf_point);
+		    "%.120s%s: a thaw has not returned from the kernel",
+		    rc->rc_fs[0].rf_point, dm_recover_others(rc));
 	else if (error != 0) {
 		dm_recover_failed(dm, dp, error);
 		dm_helpers_kill(dm, DM_WORKER);
@@ -609,9 +616,9 @@ dm_recover_finish(struct dm *dm, struct dm_record *rc, uint64_t limit_ns)
 	if (!ended) {
 		memset(&dp, 0, sizeof(dp));
 		dm_recover_fail(dm, &dp, ETIMEDOUT,
-		    "%.120s: an earlier freeze or thaw of it has not returned "
-		    "from the kernel",
-		    rc->rc_fs[0].rf_point);
+		    "%.120s%s: an earlier freeze or thaw has not returned from "
+		    "the kernel",
+		    rc->rc_fs[0].rf_point, dm_recover_others(rc));
 	}
 	memcpy(dm->dm_veto, dp.dp_why, sizeof(dm->dm_veto));
 }

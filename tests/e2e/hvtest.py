@@ -456,14 +456,17 @@ class Machine:
         self.driver.says("ready: ")
         return self.driver
 
-    def start_daemon(self, options=()):
-        """The daemon, with the freezer that touches scratch devices only; in
-        a whole guest with the one that people have."""
+    def daemon_argv(self, *options):
+        """With the freezer that touches scratch devices only; in a whole guest
+        with the one that people have."""
         sets = {**self.where, **self.sets}
         if not whole_guest():
             sets.setdefault("freezer", f"{BUILD}/tests/hv_vss_freezer_test")
-        self.daemon = Process([f"{BIN}/hv_vss_daemon", "-n", "--device",
-                               self.fs_dev, *_options(sets), *options])
+        return [f"{BIN}/hv_vss_daemon", "--device", self.fs_dev,
+                *_options(sets), *options]
+
+    def start_daemon(self, options=()):
+        self.daemon = Process(self.daemon_argv("-n", *options))
         self.daemon.says("serving ")
         return self.daemon
 

@@ -43,14 +43,6 @@ def pid_of(m, who):
     return getattr(m, who).pid
 
 
-def daemon_argv(m, *options):
-    sets = {"freezer": frzlib.PROGRAM, "run_dir": m.dir + "/run", **m.sets}
-    argv = [hvtest.BIN + "/hv_vss_daemon", "--device", m.fs_dev, *options]
-    for key, value in sets.items():
-        argv += ["--set", "%s=%s" % (key, value)]
-    return argv
-
-
 def writers(mounts=tuple(MOUNTS)):
     return {mount: hvtest.Writer(mount) for mount in mounts}
 
@@ -381,7 +373,7 @@ def a_second_daemon_ends_and_touches_nothing():
     m = machine()
     h = m.host("freeze", "hold=400", "thaw")
     frozen_all(h)
-    status, _, err = hvtest.run(daemon_argv(m, "-n"))
+    status, _, err = hvtest.run(m.daemon_argv("-n"))
     check(status == 1 and "another hv_vss_daemon" in err, err)
     check(hvtest.is_frozen("/mnt/ext4"), "it thawed")
     status, replies = h.wait()
@@ -391,7 +383,7 @@ def a_second_daemon_ends_and_touches_nothing():
 @case
 def a_device_that_is_taken_or_absent_is_named():
     m = hvtest.Machine()
-    argv = daemon_argv(m, "-n")
+    argv = m.daemon_argv("-n")
     status, _, err = hvtest.run(argv)
     check(status == 1 and m.fs_dev + ": No such file" in err, err)
     m.start_driver()
@@ -419,7 +411,7 @@ def output_to_a_file_that_freezes_holds_nothing_up():
     m.start_driver()
     m.daemon = hvtest.Process(["/bin/sh", "-c",
                                "exec %s >/mnt/ext4/log 2>&1"
-                               % " ".join(daemon_argv(m, "-dn"))])
+                               % " ".join(m.daemon_argv("-dn"))])
 
     def said(text):
         with open("/mnt/ext4/log", encoding="utf-8") as f:
@@ -438,7 +430,7 @@ def output_to_a_file_that_freezes_holds_nothing_up():
 def in_the_background_it_starts_and_ends():
     m = hvtest.Machine()
     m.start_driver()
-    status, _, err = hvtest.run(daemon_argv(m))
+    status, _, err = hvtest.run(m.daemon_argv())
     check(status == 0, err)
     status, replies = m.host("check", "freeze", "thaw").wait()
     for pid in hvtest.pids_of("hv_vss_daemon"):
@@ -454,7 +446,7 @@ def the_service_manager_is_told_that_it_is_ready_and_that_it_lives():
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
         s.bind(m.dir + "/notify")
         s.settimeout(10)
-        p = hvtest.Process(daemon_argv(m, "-n"),
+        p = hvtest.Process(m.daemon_argv("-n"),
                            env=dict(os.environ, WATCHDOG_USEC="300000",
                                     NOTIFY_SOCKET=m.dir + "/notify"))
         told = [s.recv(100).decode()]
@@ -613,26 +605,16 @@ def a_guard_that_still_owes_a_thaw_and_the_next_one():
 
 # Everything of ours is killed at once.
 
-def kill_all(m):
-    for who in ("worker", "guard", "daemon"):
-        os.kill(pid_of(m, who), signal.SIGSTOP)
-    pids = [pid_of(m, who) for who in ("worker", "guard", "daemon")]
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    m.daemon.popen.wait(5)
-    until(lambda: not hvtest.pids_of("hv_vss_freezer"), "they have ended")
-
-
 @case
 def thaw_all_thaws_by_the_record_when_everything_was_killed():
     m = machine()
     w = writers()
     h = m.host("freeze", "hold=30000")
     frozen_all(h)
-    kill_all(m)
+    m.kill_all_that_thaw()
     check(all(hvtest.is_frozen(mount) for mount in MOUNTS), "thawed by itself")
     began = time.monotonic()
-    status, _, err = hvtest.run(daemon_argv(m, "--thaw-all"))
+    status, _, err = hvtest.run(m.daemon_argv("--thaw-all"))
     check(status == 0, err)
     check(time.monotonic() - began < 10, "it waited for nobody")
     writable_within(w, 1, "--thaw-all")
@@ -647,7 +629,7 @@ def the_next_start_thaws_by_the_record():
     w = writers()
     h = m.host("freeze", "hold=30000")
     frozen_all(h)
-    kill_all(m)
+    m.kill_all_that_thaw()
     m.start_daemon()
     writable_within(w, 1, "the start")
     h.process.kill()
@@ -662,9 +644,9 @@ def a_record_that_was_removed_was_kept_where_nobody_looks():
         hvtest.run(["rm", "-r", path])
         h = m.host("freeze", "hold=30000")
         frozen_all(h)
-        _, _, err = hvtest.run(daemon_argv(m))
+        _, _, err = hvtest.run(m.daemon_argv())
         check("another hv_vss_daemon is running" in err, err)
-        kill_all(m)
+        m.kill_all_that_thaw()
         m.start_daemon()
         writable_within(w, 1, "the start")
         h.process.kill()
@@ -681,10 +663,10 @@ def a_record_of_another_boot_is_ignored():
         f.write("hv_vss frozen 1\nboot 00000000-0000-0000-0000-000000000000\n"
                 "freezer 1 1\nfs %d:%d ours /mnt/ext4\n"
                 % (os.major(dev), os.minor(dev)))
-    status, _, err = hvtest.run(daemon_argv(m, "--thaw-all"))
+    status, _, err = hvtest.run(m.daemon_argv("--thaw-all"))
     check(status == 0, err)
     check(hvtest.is_frozen("/mnt/ext4"), "it was thawed")
-    status, _, err = hvtest.run(daemon_argv(m, "--thaw-all", "--force"))
+    status, _, err = hvtest.run(m.daemon_argv("--thaw-all", "--force"))
     check(status == 0, err)
     check(not hvtest.is_frozen("/mnt/ext4"), "--force did not thaw it")
 

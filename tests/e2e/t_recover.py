@@ -114,14 +114,6 @@ class Below:
         subprocess.run(["umount", self.top], check=True)
 
 
-def argv(m, *options):
-    sets = {"freezer": frzlib.PROGRAM, "run_dir": m.dir + "/run", **m.sets}
-    command = [hvtest.BIN + "/hv_vss_daemon", "--device", m.fs_dev, *options]
-    for key, value in sets.items():
-        command += ["--set", "%s=%s" % (key, value)]
-    return command
-
-
 def left_frozen(**sets):
     """A machine on which everything was killed at once in a hold."""
     hvtest.after(guest.freezers_end)  # called after the others
@@ -130,13 +122,7 @@ def left_frozen(**sets):
     m.start_daemon()
     h = m.host("freeze", "hold=60000")
     check(h.reply("freeze")["reply"] == "ok", "freeze: %s" % h.replies())
-    pids = [guest.freezer_pid("worker"), guest.freezer_pid("guard"),
-            m.daemon.pid]
-    for sig in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in pids:
-            os.kill(pid, sig)
-    m.daemon.popen.wait(5)
-    until(lambda: not hvtest.pids_of("hv_vss_freezer"), "they have ended")
+    m.kill_all_that_thaw()
     h.process.kill()
     check(all(hvtest.is_frozen(p) for p in POINTS), "thawed by itself")
     return m
@@ -154,7 +140,7 @@ def works(m):
 @case
 def with_one_thread_what_an_image_lies_on_is_thawed_before_it():
     m = left_frozen(threads="1")
-    status, _, err = hvtest.run(argv(m, "--thaw-all"))
+    status, _, err = hvtest.run(m.daemon_argv("--thaw-all"))
     check(status == 0, err)
     check(not any(hvtest.is_frozen(p) for p in POINTS), "frozen: %s" % err)
     m.start_daemon()
@@ -165,13 +151,13 @@ def with_one_thread_what_an_image_lies_on_is_thawed_before_it():
 def thaw_all_says_by_its_status_that_one_could_not_be_opened():
     m = left_frozen()
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/mnt/b"], check=True)
-    status, _, err = hvtest.run(argv(m, "--thaw-all"))
+    status, _, err = hvtest.run(m.daemon_argv("--thaw-all"))
     subprocess.run(["umount", "/mnt/b"], check=True)
     check(status == 1, "exit %d: %s" % (status, err))
     check("/mnt/b: may be frozen, and cannot be opened" in err, err)
     check(hvtest.is_frozen("/mnt/b"), "/mnt/b was thawed: %s" % err)
     check(not hvtest.is_frozen("/mnt/a"), "/mnt/a is frozen: %s" % err)
-    status, _, err = hvtest.run(argv(m, "--thaw-all"))
+    status, _, err = hvtest.run(m.daemon_argv("--thaw-all"))
     check(status == 0, err)
     check(not hvtest.is_frozen("/mnt/b"), "/mnt/b is frozen: %s" % err)
 
@@ -202,7 +188,7 @@ def thaw_all_beside_a_daemon_thawed_its_next_backups():
     h = m.host("freeze", gate.action, "thaw")
     check(h.reply("freeze")["reply"] == "ok", "freeze: %s" % h.replies())
     check(hvtest.thaw("/mnt/b"), "somebody thaws one")
-    p = hvtest.Process(argv(m, "--thaw-all"))
+    p = hvtest.Process(m.daemon_argv("--thaw-all"))
     p.says("/mnt/b: not frozen any more")
     gate.open(h.process.alive)
     check(h.reply("thaw")["reply"] == "fail", "thaw: %s" % h.replies())
@@ -218,7 +204,7 @@ def thaw_all_was_held_up_by_a_path_that_hangs():
     m = left_frozen()
     b = Below("b")
     b.hang()
-    status, _, err = hvtest.run(argv(m, "--thaw-all"), 30)
+    status, _, err = hvtest.run(m.daemon_argv("--thaw-all"), 30)
     check(status == 1, "exit %d: %s" % (status, err))
     check(err.count(hung(b)) == 1, err)
     for p in ("/mnt/a", "/mnt/c"):
@@ -226,7 +212,7 @@ def thaw_all_was_held_up_by_a_path_that_hangs():
         check(p + ": not frozen any more" in err, err)
     check(hvtest.is_frozen(b.here), "it is thawed: %s" % err)
     b.go_on()
-    status, _, err = hvtest.run(argv(m, "--thaw-all"))
+    status, _, err = hvtest.run(m.daemon_argv("--thaw-all"))
     check(status == 0, err)
     check(not hvtest.is_frozen(b.here), "it is frozen: %s" % err)
 
@@ -264,7 +250,7 @@ def whoever_serves_a_path_waits_for_what_is_frozen():
     m = left_frozen()
     b = Below("b")
     b.hang()
-    p = hvtest.Process(argv(m, "--thaw-all"))
+    p = hvtest.Process(m.daemon_argv("--thaw-all"))
     p.says("/mnt/a: not frozen any more")
     b.go_on()
     check(p.wait(20) == 0, p.output())
