@@ -103,15 +103,16 @@ class Cell:
         self.reach()
         p = self.strike()
         self.let_go()
+        # A host whose driver stands has no reply before that goes on.
+        stands = "STOP" in self.how and self.who in ("driver", "all")
         # Nobody breaks this hold: it ends when the host ends it.
-        if self.answers == "ooo":
+        if self.answers == "ooo" and not stands:
             self.gate.open(self.host.alive)
         began = time.monotonic()
         self.beat.moves(self.seconds)
         out, _ = p.communicate(timeout=120)
         check(p.returncode == 0, out)
-        # A host whose driver stands has no reply before that goes on.
-        if self.who in ("driver", "all"):
+        if stands:
             self.go_on()
         self.gate.open(self.host.alive)
         self.go_on()
