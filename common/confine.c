@@ -150,30 +150,38 @@ confine_load(struct confine_prog *cp, uint32_t others)
 }
 
 static void
+confine_get(struct confine_prog *cp, uint32_t at)
+{
+	confine_add(
+	    cp, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, at));
+}
+
+#ifdef CONFINE_ARCH
+/* Refuses the call if what was loaded passes the test, or if it does not. */
+static void
+confine_refuse(struct confine_prog *cp, uint16_t test, uint32_t k, bool passes)
+{
+	confine_add(cp,
+	    (struct sock_filter)BPF_JUMP(
+		BPF_JMP | test | BPF_K, k, passes ? 0 : 1, passes ? 1 : 0));
+	confine_add(cp,
+	    (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, CONFINE_FAIL(EPERM)));
+}
+#endif
+
+static void
 confine_begin(struct confine_prog *cp)
 {
 	cp->cp_len = 0;
 #ifdef CONFINE_ARCH
 	/* Another machine's calls have other numbers. */
-	confine_add(cp,
-	    (struct sock_filter)BPF_STMT(
-		BPF_LD | BPF_W | BPF_ABS, CONFINE_DATA(arch)));
-	confine_add(cp,
-	    (struct sock_filter)BPF_JUMP(
-		BPF_JMP | BPF_JEQ | BPF_K, CONFINE_ARCH, 1, 0));
-	confine_add(cp,
-	    (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, CONFINE_FAIL(EPERM)));
+	confine_get(cp, CONFINE_DATA(arch));
+	confine_refuse(cp, BPF_JEQ, CONFINE_ARCH, false);
 #endif
-	confine_add(cp,
-	    (struct sock_filter)BPF_STMT(
-		BPF_LD | BPF_W | BPF_ABS, CONFINE_DATA(nr)));
+	confine_get(cp, CONFINE_DATA(nr));
 #ifdef __x86_64__
 	/* The same machine's calls have others once more (x32). */
-	confine_add(cp,
-	    (struct sock_filter)BPF_JUMP(
-		BPF_JMP | BPF_JGE | BPF_K, CONFINE_X32, 0, 1));
-	confine_add(cp,
-	    (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, CONFINE_FAIL(EPERM)));
+	confine_refuse(cp, BPF_JGE, CONFINE_X32, true);
 #endif
 }
 
