@@ -16,7 +16,8 @@ import time
 
 import frzlib
 import hvtest
-from hvtest import CHECK, FREEZE, PREPARE, THAW, check, until
+from hvtest import (CHECK, FREEZE, PREPARE, THAW, check, until,
+                    writable_within)
 
 NAME = {CHECK: "check", PREPARE: "prepare", FREEZE: "freeze", THAW: "thaw"}
 NEXT = {CHECK: PREPARE, PREPARE: FREEZE, FREEZE: THAW, THAW: CHECK}
@@ -271,13 +272,8 @@ class Guest:
         return [p for p in self.mounts if hvtest.is_frozen(p)]
 
     def writable_within(self, seconds, what, mounts=None):
-        end = time.monotonic() + seconds
-        for p in mounts or self.mounts:
-            try:
-                self.writers[p].progresses(max(0.01, end - time.monotonic()))
-            except hvtest.Failed:
-                raise hvtest.Failed("%s: not writable %.1f s after %s"
-                                    % (p, seconds, what)) from None
+        writable_within({p: self.writers[p] for p in mounts or self.mounts},
+                        seconds, what)
 
     def answers(self, ops=("check", "freeze", "thaw")):
         """One letter each: ok, fail, or - for none."""
@@ -309,10 +305,7 @@ class Guest:
         until(lambda: len(hvtest.pids_of("hv_vss_freezer")) == 2,
               "worker and guard, and no others", 3)
         until(lambda: not hanging(), "no process in D state", 2)
-        # Another test of this machine may raise it for a moment.
-        # There is one of the machine: a test beside this one may have raised
-        # it for a freeze that it makes hang.
-        until(lambda: rcu_expedited() == "0", "rcu_expedited put back", 20)
+        is_not_expedited()
 
 
 def rcu_expedited():
@@ -322,6 +315,12 @@ def rcu_expedited():
             return f.read().strip()
     except OSError:
         return "0"
+
+
+def is_not_expedited():
+    """It was put back.  There is one of the machine: a test beside this one may
+    have raised it for a freeze that it makes hang."""
+    until(lambda: rcu_expedited() == "0", "rcu_expedited put back", 20)
 
 
 def hanging():

@@ -294,6 +294,17 @@ class Writer:
             self.pid = 0
 
 
+def writable_within(writers, seconds, what):
+    """Writers, by their mounts, get on within so many seconds after something."""
+    end = time.monotonic() + seconds
+    for mount, writer in writers.items():
+        try:
+            writer.progresses(max(0.01, end - time.monotonic()))
+        except Failed:
+            raise Failed("%s: not writable %.1f s after %s"
+                         % (mount, seconds, what)) from None
+
+
 # Processes.
 
 _processes = []

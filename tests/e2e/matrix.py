@@ -11,7 +11,6 @@ that, which says whether the hold was LOST.  o is success, f failure, - none
 
 import os
 import signal
-import time
 
 import frzlib
 import guest

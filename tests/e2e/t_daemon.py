@@ -4,93 +4,22 @@
 #
 # isoroot: --fs ext4:256M,xfs:360M,btrfs:256M,in=ext4:64M@xfs --bound 280 --sys
 # timeout: 290
-# alone
-# needs: hv_vss_driver hv_vss_host hv_vss_daemon
 
 """hv_vss_daemon with its freezer, under the driver and the host's orders."""
 
 import json
 import os
-import re
-import resource
-import select
 import signal
 import socket
-import subprocess
 import threading
 import time
 
 import frzlib
 import guest
 import hvtest
-from hvtest import case, check, until
-
-MOUNTS = ["/mnt/ext4", "/mnt/xfs", "/mnt/btrfs", "/mnt/in"]
-HELD = "/mnt/btrfs"
-
-
-def machine(**sets):
-    hvtest.after(guest.freezers_end)  # called after the others
-    m = hvtest.Machine(**sets)
-    m.start_driver()
-    m.start_daemon(["-d"])
-    return m
-
-
-def pid_of(m, who):
-    if who in ("worker", "guard"):
-        return guest.freezer_pid(who)
-    return getattr(m, who).pid
-
-
-def writers(mounts=tuple(MOUNTS)):
-    return {mount: hvtest.Writer(mount) for mount in mounts}
-
-
-def writable_within(writing, seconds, what):
-    end = time.monotonic() + seconds
-    for mount, w in writing.items():
-        try:
-            w.progresses(max(0.01, end - time.monotonic()))
-        except hvtest.Failed:
-            raise hvtest.Failed("%s: not writable %.1f s after %s"
-                                % (mount, seconds, what)) from None
-
-
-def frozen_all(host, mounts=tuple(MOUNTS)):
-    r = host.reply("freeze")
-    check(r["reply"] == "ok", "freeze: %s" % r)
-    for mount in mounts:
-        check(hvtest.is_frozen(mount), "%s is not frozen" % mount)
-
-
-def nothing_frozen():
-    for mount in MOUNTS:
-        check(not hvtest.is_frozen(mount), "%s is frozen" % mount)
-
-
-def record_path(m):
-    return m.dir + "/run/frozen"
-
-
-def record(m):
-    with open(record_path(m), encoding="utf-8") as f:
-        return f.read()
-
-
-def works_again(m, seconds=15):
-    """A checkpoint succeeds, as soon as what died was replaced."""
-    end = time.monotonic() + seconds
-    while True:
-        status, replies = m.host("check", "freeze", "thaw").wait()
-        if status == 0:
-            break
-        check(time.monotonic() < end, "no checkpoint works: %s" % replies)
-        time.sleep(0.1)
-    nothing_frozen()
-    check(record(m) == "", "the record is not empty")
-    # Other tests of this machine may raise it for a moment.
-    until(lambda: guest.rcu_expedited() == "0", "rcu_expedited is put back", 5)
+from daemonrig import (HELD, MOUNTS, frozen_all, machine, nothing_frozen, pid_of,
+                       record, record_path, works_again, writers)
+from hvtest import case, check, until, writable_within
 
 
 @case
@@ -107,63 +36,6 @@ def a_checkpoint_freezes_every_planned_file_system_and_thaws_it():
     writable_within(w, 2, "thaw")
     nothing_frozen()
     check(record(m) == "", "the record is not empty")
-
-
-def held_freeze(m):
-    """A FREEZE whose call for one file system waits for a writer."""
-    w = writers()
-    holder = frzlib.Holder(HELD)
-    h = m.host("freeze", "hold=100", "thaw")
-    until(lambda: w["/mnt/ext4"].stands_still(0.15), "ext4 is frozen")
-    return h, holder.let_go
-
-
-@case
-def grace_periods_are_expedited_while_a_freeze_waits_and_then_not():
-    until(lambda: guest.rcu_expedited() == "0", "nobody else has raised it", 20)
-    m = machine()
-    h, go_on = held_freeze(m)
-    value = guest.rcu_expedited()
-    go_on()
-    status, replies = h.wait(40)
-    check(status == 0, "host: %s" % replies)
-    check(value == "1", "rcu_expedited was %s" % value)
-    works_again(m)
-
-
-@case
-def grace_periods_are_left_alone_when_the_settings_say_so():
-    until(lambda: guest.rcu_expedited() == "0", "nobody else has raised it", 20)
-    m = machine(rcu_expedited="never")
-    h, go_on = held_freeze(m)
-    value = guest.rcu_expedited()
-    go_on()
-    h.wait(40)
-    check(value == "0", "rcu_expedited was %s" % value)
-
-
-@case
-def a_killed_worker_does_not_leave_grace_periods_expedited():
-    m = machine()
-    h, go_on = held_freeze(m)
-    os.kill(pid_of(m, "worker"), signal.SIGKILL)
-    go_on()
-    h.wait(40)
-    works_again(m)
-
-
-@case
-def the_next_start_puts_back_what_everybody_left_expedited():
-    m = machine(fs="2", hold="2", freeze="12")
-    h, go_on = held_freeze(m)
-    for who in ("daemon", "guard", "worker"):
-        os.kill(pid_of(m, who), signal.SIGKILL)
-    go_on()
-    h.wait(40)
-    check("\nrcu_expedited 0\n" in record(m), "record: %s" % record(m))
-    m.daemon.wait()
-    m.start_daemon(["-d"])
-    works_again(m)
 
 
 @case
@@ -455,152 +327,6 @@ def the_service_manager_is_told_that_it_is_ready_and_that_it_lives():
             told.append(s.recv(100).decode())
         check(told[-3:] == ["READY=1", "WATCHDOG=1", "WATCHDOG=1"], told)
         check(p.end() == 0, "it ends")
-
-
-# A guard that is a service of its own.
-
-class GuardService:
-    """The guard as a service manager starts it: on a socket."""
-
-    def __init__(self):
-        self.path = "/run/guard.sock"
-        if os.path.exists(self.path):
-            os.unlink(self.path)
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.sock.bind(self.path)
-        self.sock.listen(5)
-        self.start()
-        hvtest.after(self.end)
-
-    def start(self):
-        fd = self.sock.fileno()
-        self.popen = subprocess.Popen(
-            ["/bin/sh", "-c", "exec %s guard 3<&%d" % (frzlib.PROGRAM, fd)],
-            env={"HV_VSS_TEST_DEVICES": frzlib.scratch_devices()},
-            pass_fds=[fd])
-
-    def end(self):
-        self.popen.kill()
-        self.popen.wait(10)
-        self.sock.close()
-
-
-def guarded():
-    """A guard that is a service, a machine, and writers."""
-    hvtest.after(guest.freezers_end)
-    g = GuardService()
-    m = hvtest.Machine(guard=g.path)
-    m.start_driver()
-    m.start_daemon(["-d"])
-    return g, m, writers()
-
-
-@case
-def a_guard_that_is_a_service_outlives_daemon_and_worker():
-    g, m, w = guarded()
-    works_again(m)
-    h = m.host("freeze", "hold=700", "thaw")
-    frozen_all(h)
-    worker = frzlib.children(m.daemon.pid, "hv_vss_freezer")
-    check(len(worker) == 1, "children: %s" % worker)
-    for pid in (m.daemon.pid, worker[0]):
-        os.kill(pid, signal.SIGKILL)
-    writable_within(w, 1, "the strike")
-    h.wait()
-    check(g.popen.poll() is None, "the guard has ended")
-    m.start_daemon()
-    works_again(m)
-
-
-@case
-def a_guard_that_is_a_service_is_replaced_when_it_dies():
-    g, m, w = guarded()
-    h = m.host("freeze", "hold=500", "thaw")
-    frozen_all(h)
-    g.popen.kill()
-    writable_within(w, 1, "the strike")
-    _, replies = h.wait()
-    check(replies[1]["reply"] == "fail", "host: %s" % replies)
-    g.popen.wait(5)
-    g.start()
-    works_again(m)
-
-
-@case
-def a_guard_without_descriptors_accepted_again_and_again():
-    g = GuardService()
-    pid = g.popen.pid
-
-    def rested():
-        with open("/proc/%d/status" % pid, encoding="ascii") as f:
-            return int(re.search(r"\nvoluntary_ctxt_switches:\s*(\d+)",
-                                 f.read())[1])
-    until(lambda: os.path.basename(os.readlink("/proc/%d/cwd" % pid)) == "proc"
-          and guest.state_of(pid) == "S", "it listens")
-    old = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, old[1]))
-    before = rested()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
-        peer.connect(g.path)
-        until(lambda: rested() > before + 5, "it rests in between")
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, old)
-        check(select.select([peer], [], [], 10)[0], "it greets")
-
-
-@case
-def a_guard_that_is_a_service_is_told_to_end_in_a_hold():
-    g, m, w = guarded()
-    h = m.host("freeze", "hold=700", "thaw")
-    frozen_all(h)
-    g.popen.send_signal(signal.SIGTERM)
-    status, replies = h.wait()
-    check(status == 0, "the hold is broken: %s" % replies)
-    writable_within(w, 1, "the thaw")
-    check(g.popen.wait(5) == 0, "it has not ended")
-    g.start()
-    works_again(m)
-
-
-@case
-def a_guard_that_is_a_service_is_told_to_end_with_a_thaw_owed():
-    """Nobody else is left when the freeze returns."""
-    g, m, w = guarded()
-    h, go_on = held_freeze(m)
-    (worker,) = frzlib.children(m.daemon.pid, "hv_vss_freezer")
-    for pid in (m.daemon.pid, worker):
-        os.kill(pid, signal.SIGKILL)
-    g.popen.send_signal(signal.SIGTERM)
-    held = w.pop(HELD)
-    writable_within(w, 1, "the strike")
-    check(held.stands_still(0.3), "the freeze waits")
-    check(g.popen.poll() is None, "the guard has ended")
-    go_on()
-    writable_within({HELD: held}, 1, "the freeze has returned")
-    check(g.popen.wait(5) == 0, "the guard has not ended")
-    h.wait()
-    g.start()
-    m.start_daemon()
-    works_again(m)
-
-
-@case
-def a_guard_that_still_owes_a_thaw_and_the_next_one():
-    """No backup begins before the first has thawed."""
-    g, m, w = guarded()
-    h, go_on = held_freeze(m)
-    m.daemon.kill()
-    g.popen.send_signal(signal.SIGTERM)
-    h.wait()
-    first = g.popen
-    g.start()
-    m.start_daemon(["-d"])
-    status, replies = m.host("freeze", "thaw").wait()
-    check(status == 3, "host: %s" % replies)
-    check(first.poll() is None, "the guard has ended")
-    go_on()
-    writable_within(w, 1, "the freeze has returned")
-    first.wait(5)
-    works_again(m)
 
 
 # Everything of ours is killed at once.

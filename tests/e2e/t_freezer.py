@@ -14,7 +14,7 @@ import time
 
 import frzlib
 import hvtest
-from hvtest import case, check, until
+from hvtest import case, check, until, writable_within
 
 PLAIN = [("/mnt/ext4", 0), ("/mnt/xfs", 1), ("/mnt/btrfs", 0)]
 STACKED = PLAIN + [("/mnt/in", 0)]
@@ -27,17 +27,6 @@ def writers(mounts):
 
 def all_frozen(mounts):
     return all(hvtest.is_frozen(path) for path, _ in mounts)
-
-
-def writable_within(writing, seconds, what):
-    end = time.monotonic() + seconds
-    for path, w in writing.items():
-        left = max(0.01, end - time.monotonic())
-        try:
-            w.progresses(left)
-        except hvtest.Failed:
-            raise hvtest.Failed("%s: not writable %.1f s after %s"
-                                % (path, seconds, what)) from None
 
 
 @case

@@ -4,7 +4,6 @@
 #
 # isoroot: --sys --loops --fs a=ext4:300M,b=xfs:320M,c=btrfs:256M,d=ext4:64M,g=xfs:320M,e=ext4:130M@a,f=ext4:130M@g --bound 170
 # timeout: 180
-# needs: hv_vss_driver hv_vss_host hv_vss_daemon
 
 """Checkpoints of machines whose mounts are laid out as people lay them out: none
 fails, none hangs, and what should be frozen is."""

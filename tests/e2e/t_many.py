@@ -4,7 +4,6 @@
 #
 # isoroot: --fs f*140=ext4:4M --bound 230 --sys
 # timeout: 240
-# needs: hv_vss_driver hv_vss_host hv_vss_daemon
 
 """Many more file systems than the freezer has threads."""
 

@@ -3,7 +3,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # isoroot: --fs a=ext4:64M,b=ext4:64M,d=btrfs:200M --bound 110 --sys
-# needs: hv_vss_driver hv_vss_host hv_vss_daemon
 
 """Mounts that vanish, appear, move and change between the plan and the freeze:
 what is there is frozen, and never what lay beneath in its place."""

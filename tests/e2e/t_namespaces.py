@@ -3,7 +3,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # isoroot: --fs a=ext4:64M,b=ext4:64M,c=btrfs:200M --bound 110 --sys
-# needs: hv_vss_driver hv_vss_host hv_vss_daemon
 
 """File systems that are mounted in another mount namespace only."""
 

@@ -3,7 +3,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # isoroot: --fs a=ext4:64M,b=xfs:320M,c=ext4:16M@a --bound 110 --sys
-# needs: hv_vss_driver hv_vss_host hv_vss_daemon hv_vssctl
 
 """hv_vss.conf(5): who reads it, when, what wins, and what comes of it."""
 

@@ -4,7 +4,6 @@
 #
 # isoroot: --sys --loops --fs a=ext4:300M,b=ext4:64M,c=ext4:64M@a
 # timeout: 240
-# needs: hv_vss_driver hv_vss_host hv_vss_daemon
 
 """What an earlier run left frozen, where thawing it by the record meets with
 something."""

@@ -4,7 +4,6 @@
 #
 # isoroot: --fs a=ext4:200M,b=xfs:320M,c=btrfs:640M,out=ext4:64M,in=ext4:16M@out --bound 170 --sys
 # timeout: 180
-# needs: hv_vss_driver hv_vss_host hv_vss_daemon
 
 """What a busy or broken machine does to a backup: it is answered in time, with
 its reason where it fails, and nothing stays frozen."""
