@@ -42,13 +42,17 @@ def expect(pattern):
         f.write(pattern + "\n")
 
 
-def for_the_matrix(*mounts):
-    """Before tests/e2e/matrix.py is read: these are its file systems, devices
-    are real ones, and limits are longer, for an emulated processor."""
+def for_the_matrix(kind):
+    """Before tests/e2e/matrix.py is read: the root and the disk, with a file
+    system of this kind, are its file systems, devices are real ones, and limits
+    are longer, for an emulated processor."""
+    disk = "/mnt/" + kind
+    sh("modprobe -a cuse %s && mkfs.%s -q /dev/vdc && mkdir -p %s && "
+       "mount -t %s /dev/vdc %s" % (kind, kind, disk, kind, disk))
     os.environ["HV_VSS_DEV_DIR"] = "/dev"
     os.environ["VM_PATIENCE"] = str(2 * int(os.environ["VM_PATIENCE"]))
     with open("/iso/table", "w", encoding="ascii") as f:
-        for mount in mounts:
+        for mount in ("/", disk):
             kind, device = sh(["findmnt", "-n", "-o", "FSTYPE,SOURCE",
                                mount]).split()
             f.write("%s %s %s %s -\n" % (mount.strip("/") or "root", kind,
