@@ -15,6 +15,10 @@
  * may be stopped) is killed: when the lease ends at once, since its own ended
  * before; when the daemon ends after a while, since it thaws by itself.
  *
+ * It has a thread for each that it holds: the thaw of an image waits in the
+ * kernel for what it lies on, a freeze of which may complete only later, and
+ * the thaw of that must not wait for a thread then.
+ *
  * It serves the daemon that started it or, as a service of its own, one daemon
  * after another on a socket: the next is greeted when all that the last one
  * left is thawed.  SIGTERM ends such a guard, but not before it owes nothing:

@@ -111,8 +111,6 @@ frz_pool_grow(struct frz_pool *fp, uint32_t want)
 {
 	int error;
 
-	if (want > FRZ_THREADS_MAX)
-		want = FRZ_THREADS_MAX;
 	if (fp->fp_most != 0 && want > fp->fp_most)
 		want = fp->fp_most;
 	while (fp->fp_threads < want) {

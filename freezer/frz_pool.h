@@ -34,7 +34,7 @@ struct frz_pool {
 	uint32_t fp_head;
 	uint32_t fp_count;
 	uint32_t fp_threads;
-	uint32_t fp_most; /* threads, 0: FRZ_THREADS_MAX */
+	uint32_t fp_most; /* threads, 0: any number */
 	int fp_done;	  /* eventfd */
 };
 
@@ -42,8 +42,8 @@ struct frz_pool {
 int frz_pool_init(struct frz_pool *fp);
 
 /*
- * Makes threads until there are `want', at most FRZ_THREADS_MAX, and at most
- * what frz_pool_limit() was told (0: nothing).
+ * Makes threads until there are `want', or as many as frz_pool_limit() was told
+ * (0: no limit).
  */
 void frz_pool_limit(struct frz_pool *fp, uint32_t most);
 int frz_pool_grow(struct frz_pool *fp, uint32_t want);

@@ -42,16 +42,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FRZ_PAGE_MAGIC	0x66726565
-#define FRZ_VERSION	1
-#define FRZ_FS_MAX	1024		  /* file systems in one transaction */
-#define FRZ_FDS_WANTED	(FRZ_FS_MAX + 64) /* theirs, and a few of its own */
-#define FRZ_THREADS_MAX 32
-#define FRZ_FEW		2
-#define FRZ_PATH_MAX	1024 /* of a mount point, with the closing NUL */
-#define FRZ_FDS_MAX	3    /* descriptors with one message */
+#define FRZ_PAGE_MAGIC 0x66726565
+#define FRZ_VERSION    1
+#define FRZ_FS_MAX     1024		 /* file systems in one transaction */
+#define FRZ_FDS_WANTED (FRZ_FS_MAX + 64) /* theirs, and a few of its own */
+#define FRZ_FEW	       2
+#define FRZ_PATH_MAX   1024 /* of a mount point, with the closing NUL */
+#define FRZ_FDS_MAX    3    /* descriptors with one message */
 
-#define FRZ_CONTROL_FD	3 /* where worker and guard find their socket */
+#define FRZ_CONTROL_FD 3 /* where worker and guard find their socket */
 
 /* The worker's lease ends this long before the guard's. */
 #define FRZ_LEASE_GAP_NS 2000000000ULL
