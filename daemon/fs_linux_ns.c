@@ -6,7 +6,8 @@
 /*
  * Finds file systems on local disks that are mounted in other mount namespaces
  * only, those of containers for instance: by /proc/PID/mountinfo, of one
- * process for each namespace.  They are opened by way of /proc/PID/root.
+ * process for each namespace and each root that processes have there.  They are
+ * opened by way of /proc/PID/root.
  *
  * Nothing but /proc is read.  What is in a container is in others' hands: no
  * path in it is looked up here.
@@ -14,6 +15,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,15 +26,9 @@
 #include "fs_types.h"
 
 #define PATH_LEN 4096
-#define NS_MAX	 4096 /* namespaces */
-#define NS_LEN	 40   /* of "mnt:[4026531841]" */
+#define NS_LEN	 40 /* of "mnt:[4026531841]" */
+#define VIEW_LEN (NS_LEN + PATH_LEN)
 #define PID_LEN	 12
-
-/* The namespaces that were seen. */
-struct seen {
-	char (*se_names)[NS_LEN];
-	unsigned int se_count;
-};
 
 static bool
 is_pid(const char *name)
@@ -43,25 +39,41 @@ is_pid(const char *name)
 	    name[0] != '0' && len < 10 && strspn(name, "0123456789") == len);
 }
 
-/* Notes a namespace; false if it is known already, or may not be looked at. */
+/*
+ * What a process sees: "mnt:[4026531841] /", its namespace, and the root that
+ * it has there, since it is told of no mount that cannot be reached from that.
+ * False if it may not be looked at, or is gone.
+ */
 static bool
-is_new(struct seen *se, const char *root, const char *pid)
+view_of(char *view, const char *root, const char *pid)
 {
-	char path[PATH_LEN], name[NS_LEN];
-	ssize_t n;
+	char path[PATH_LEN];
+	ssize_t n, more;
 
 	(void)snprintf(path, sizeof(path), "%s/proc/%s/ns/mnt", root, pid);
-	n = readlink(path, name, sizeof(name) - 1);
+	n = readlink(path, view, NS_LEN - 1);
 	if (n <= 0)
 		return (false);
-	name[n] = '\0';
-	for (unsigned int i = 0; i < se->se_count; i++)
-		if (strcmp(se->se_names[i], name) == 0)
-			return (false);
-	if (se->se_count == NS_MAX)
-		return (false);
-	memcpy(se->se_names[se->se_count++], name, sizeof(name));
+	view[n++] = ' ';
+	(void)snprintf(path, sizeof(path), "%s/proc/%s/root", root, pid);
+	more = readlink(path, view + n, PATH_LEN - 1);
+	view[n + (more > 0 ? more : 0)] = '\0';
 	return (true);
+}
+
+/* All of this one's own namespace is known. */
+static bool
+is_own(const char *own, const char *view)
+{
+	size_t len = strcspn(own, " ") + 1;
+
+	return (strncmp(own, view, len) == 0);
+}
+
+static int
+compare_views(const void *a, const void *b)
+{
+	return (strcmp(a, b));
 }
 
 /* What is local and may be written to. */
@@ -76,7 +88,9 @@ counts(const struct fs_table *other, unsigned int fs)
 		return (!other->ft_fs[fs].fy_readonly);
 	case FS_CLASS_UNKNOWN:
 		/* Without a block device it is some view of the kernel. */
-		return (!other->ft_fs[fs].fy_readonly && m->fm_major != 0);
+		return (!other->ft_fs[fs].fy_readonly &&
+		    (m->fm_major != 0 ||
+			strncmp(m->fm_source, "/dev/", 5) == 0));
 	default:
 		return (false);
 	}
@@ -228,28 +242,41 @@ list_pids(const char *root, char (**pids)[PID_LEN], size_t *npids)
 	return (0);
 }
 
+/* What a process sees, if no other saw the same. */
+static int
+read_new(struct fs_table *ft, const char *root, const char *pid,
+    const char *view, void **seen)
+{
+	char *copy = strdup(view), **node;
+	int error;
+
+	node = copy == NULL ? NULL : tsearch(copy, seen, compare_views);
+	if (node != NULL && *node == copy) {
+		error = read_one(ft, root, pid);
+		if (error != ESRCH)
+			return (error);
+		(void)tdelete(copy, seen, compare_views);
+	}
+	free(copy);
+	return (node == NULL ? ENOMEM : 0);
+}
+
 int
 fs_ns_read(struct fs_table *ft, const char *root)
 {
-	struct seen se = { calloc(NS_MAX, NS_LEN), 0 };
+	char own[VIEW_LEN] = "", view[VIEW_LEN];
 	char(*pids)[PID_LEN] = NULL;
 	size_t npids = 0;
+	void *seen = NULL;
 	int error;
 
-	error = se.se_names == NULL ? ENOMEM : list_pids(root, &pids, &npids);
-	if (error == 0)
-		(void)is_new(&se, root, "self");
-	for (size_t i = 0; i < npids && error == 0; i++) {
-		if (!is_new(&se, root, pids[i]))
-			continue;
-		error = read_one(ft, root, pids[i]);
-		if (error == ESRCH) {
-			se.se_count--;
-			error = 0;
-		}
-	}
+	(void)view_of(own, root, "self");
+	error = list_pids(root, &pids, &npids);
+	for (size_t i = 0; i < npids && error == 0; i++)
+		if (view_of(view, root, pids[i]) && !is_own(own, view))
+			error = read_new(ft, root, pids[i], view, &seen);
+	tdestroy(seen, free);
 	free(pids);
-	free(se.se_names);
 	return (error);
 }
 

@@ -539,6 +539,7 @@ what_is_mounted_in_other_namespaces_only_is_frozen_there(void **state)
 	try("elsewhere");
 	try("elsewhere-ignored");
 	try("elsewhere-off");
+	try("elsewhere-views");
 }
 
 static void
