@@ -49,6 +49,7 @@ enum fs_ground {
 	FS_GROUND_KNOWN,   /* fy_lower is the whole of it */
 	FS_GROUND_UNSEEN,  /* block devices cannot be looked at (no /sys) */
 	FS_GROUND_IMAGE,   /* a loop device, its image cannot be located */
+	FS_GROUND_SERVED,  /* its image is on what a process or server keeps */
 	FS_GROUND_FOREIGN, /* an upper layer that is not in the mount table */
 };
 

@@ -339,6 +339,9 @@ fs_table_lies_on_file(struct fs_table *ft, unsigned int fs, const char *path)
 		if (below(path, ft->ft_mounts[i].fm_point))
 			error = fs_table_lies_on(
 			    ft, fs, ft->ft_mounts[i].fm_fs);
+	if (fs_class_may_hang(
+		fs_class(ft->ft_mounts[ft->ft_fs[likely].fy_first].fm_type)))
+		ft->ft_fs[fs].fy_ground = FS_GROUND_SERVED;
 	/* Hidden by its own mount, and nothing else is there. */
 	if (error == 0 && ft->ft_fs[fs].fy_nlower == 0)
 		ft->ft_fs[fs].fy_ground = FS_GROUND_IMAGE;

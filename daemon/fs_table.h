@@ -41,7 +41,8 @@ int fs_table_device(
  * Notes that a file system's image is the file of that path.  Other mounts may
  * hide the one that the file is on, so that every mount above the path may be
  * it; all of them are noted, the likely one first.  Sets the ground to IMAGE if
- * there is none, or no path ("").
+ * there is none, or no path (""), and to SERVED if that is network or fuse: who
+ * serves it may keep it on a disk of this machine.
  */
 int fs_table_lies_on_file(
     struct fs_table *ft, unsigned int fs, const char *path);

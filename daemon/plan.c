@@ -540,6 +540,12 @@ why_frozen(struct making *mk, unsigned int fs)
 		return (text(mk,
 		    "a loop device, and without /sys its image is "
 		    "not known: taken to lie on every earlier mount"));
+	if (fy->fy_loop && fy->fy_ground == FS_GROUND_SERVED)
+		return (text(mk,
+		    "image %s, a file on %s (%s), which may keep it anywhere: "
+		    "taken to lie on every earlier mount",
+		    fy->fy_image, standing_for(mk, fy->fy_lower[0])->fm_point,
+		    standing_for(mk, fy->fy_lower[0])->fm_type));
 	if (fy->fy_loop &&
 	    (fy->fy_ground == FS_GROUND_IMAGE || fy->fy_nlower == 0))
 		return (text(mk,

@@ -372,6 +372,7 @@ an_image_that_cannot_be_located_goes_first(void **state)
 {
 	(void)state;
 	try("lost-image");
+	try("served-images");
 	try("moved-image");
 }
 
