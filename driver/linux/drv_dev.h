@@ -61,6 +61,7 @@ struct dev {
 	bool dv_ready; /* the kernel and libfuse have greeted each other */
 	struct fuse_session *dv_se; /* NULL: it is gone */
 	int dv_fd;
+	int dv_mount; /* its number in the mount table, of a FUSE file */
 };
 
 /* drv_dev.c: the calls, for either. */

@@ -171,34 +171,39 @@ dev_fuse_unescape(char *text)
 	*to = '\0';
 }
 
-/* Whether something of our type is mounted on path. */
-static bool
+/*
+ * What is mounted on path, uppermost: its number in the mount table if it is of
+ * our type, or -1.
+ */
+static int
 dev_fuse_mounted(const char *path)
 {
 	char *line = NULL, *point, *save, *type;
-	bool found = false;
+	int i, id = -1;
 	size_t cap = 0;
 	FILE *fp;
-	int i;
 
 	fp = fopen("/proc/self/mountinfo", "re");
 	if (fp == NULL)
-		return (false);
-	while (!found && getline(&line, &cap, fp) > 0) {
+		return (-1);
+	while (getline(&line, &cap, fp) > 0) {
 		point = strtok_r(line, " ", &save);
 		for (i = 0; i < 4 && point != NULL; i++)
 			point = strtok_r(NULL, " ", &save);
-		type = save == NULL ? NULL : strstr(save, " - ");
-		if (point != NULL)
-			dev_fuse_unescape(point);
-		found = point != NULL && type != NULL &&
-		    strcmp(point, path) == 0 &&
-		    strncmp(type + 3, DEV_FUSE_TYPE " ",
-			sizeof(DEV_FUSE_TYPE)) == 0;
+		type = point == NULL ? NULL : strstr(save, " - ");
+		if (type == NULL)
+			continue;
+		dev_fuse_unescape(point);
+		/* What was mounted later stands below. */
+		if (strcmp(point, path) == 0)
+			id = strncmp(type + 3, DEV_FUSE_TYPE " ",
+				 sizeof(DEV_FUSE_TYPE)) == 0 ?
+			    atoi(line) :
+			    -1;
 	}
 	free(line);
 	fclose(fp);
-	return (found);
+	return (id);
 }
 
 /*
@@ -245,7 +250,7 @@ dev_fuse_recover(const char *path, char *err)
 	int error;
 
 	/* Each dead driver may have left one. */
-	while (dev_fuse_mounted(path)) {
+	while (dev_fuse_mounted(path) != -1) {
 		error = dev_fuse_probe(path);
 		if (error == 0 || error == ETIMEDOUT) {
 			snprintf(err, DEV_ERR_MAX,
@@ -336,8 +341,10 @@ dev_fuse_mount(struct dev *dv, char *err)
 	    dv->dv_fd, (unsigned)S_IFREG, (unsigned)geteuid(),
 	    (unsigned)getegid());
 	if (mount("hv_vss", dv->dv_path, DEV_FUSE_TYPE,
-		MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME, options) == 0)
+		MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME, options) == 0) {
+		dv->dv_mount = dev_fuse_mounted(dv->dv_path);
 		return (0);
+	}
 	error = errno;
 	snprintf(err, DEV_ERR_MAX, "%s: cannot mount the device file: %s%s",
 	    dv->dv_path, strerror(error),
@@ -413,12 +420,14 @@ err0:
 
 /*
  * Detached first: the name is gone at once, even while somebody has it open;
- * closing the descriptor then ends what is open with errors.
+ * closing the descriptor then ends what is open with errors.  What lies there
+ * instead of what was mounted here is somebody else's.
  */
 void
 dev_fuse_stop(struct dev *dv)
 {
-	umount2(dv->dv_path, MNT_DETACH);
+	if (dev_fuse_mounted(dv->dv_path) == dv->dv_mount)
+		umount2(dv->dv_path, MNT_DETACH);
 	fuse_session_destroy(dv->dv_se);
 	dev_fuse_unplace(dv->dv_path);
 }

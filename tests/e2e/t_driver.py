@@ -20,6 +20,7 @@ from hvtest import (BIN, CHECK, FREEZE, THAW, Device, Process, case, check,
 
 DRIVER = f"{BIN}/hv_vss_driver"
 MNT_DETACH = 2
+MS_BIND = 4096
 
 
 def guest(**limits):
@@ -275,18 +276,39 @@ def told_to_end_twice_it_does_not_wait():
     host.process.kill()
 
 
+def unmount(path):
+    libc = ctypes.CDLL(None, use_errno=True)
+    check(libc.umount2(path.encode(), MNT_DETACH) == 0, "unmounted")
+
+
+def bind(what, path):
+    libc = ctypes.CDLL(None, use_errno=True)
+    check(libc.mount(what.encode(), path.encode(), None, MS_BIND, None) == 0,
+          "mounted")
+    hvtest.after(libc.umount2, path.encode(), MNT_DETACH)
+
+
 @case
 def a_device_that_somebody_unmounted_is_made_again():
     m = guest()
     fs, app = clients(m)
     app.close()
-    libc = ctypes.CDLL(None, use_errno=True)
-    check(libc.umount2(m.app_dev.encode(), MNT_DETACH) == 0, "unmounted")
+    unmount(m.app_dev)
     m.driver.says("somebody unmounted it")
     until(lambda: len(mounts(m.dir)) == 2, "it is made again")
     fs.close()
     until(lambda: not open_pids(m), "the old ones are closed")
     one_checkpoint(m)
+
+
+@case
+def what_is_mounted_in_a_devices_place_is_not_unmounted():
+    m = guest()
+    clients(m)
+    unmount(m.app_dev)
+    bind("/dev/null", m.app_dev)
+    check(m.driver.end() == 0, "it ends")
+    check(len(mounts(m.dir)) == 1, f"another's mount is there: {mounts(m.dir)}")
 
 
 def open_pids(m):
