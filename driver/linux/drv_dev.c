@@ -292,3 +292,11 @@ dev_stop(struct dev *dv)
 	dv->dv_se = NULL;
 	dv->dv_fd = -1;
 }
+
+void
+dev_remove(struct dev *dv)
+{
+	dev_stop(dv);
+	if (!dv->dv_cuse)
+		dev_fuse_unplace(dv->dv_path);
+}

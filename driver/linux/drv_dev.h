@@ -95,8 +95,13 @@ int dev_serve(struct dev *dv);
 /* Wakes who polls the open file of this slot. */
 void dev_wake(struct dev_ctx *dc, uint32_t slot);
 
-/* Removes the device file; who has it open gets errors from now on. */
+/*
+ * Ends the device: who has it open gets errors from now on.  It touches no
+ * disk: the empty file that a FUSE file was mounted on stays, for the next
+ * dev_start() or for dev_remove(), which removes it as well.
+ */
 void dev_stop(struct dev *dv);
+void dev_remove(struct dev *dv);
 
 /* drv_fuse.c */
 int dev_fuse_start(struct dev *dv, char *err);
@@ -104,6 +109,8 @@ void dev_fuse_stop(struct dev *dv);
 /* Clears the path of what a dead driver left there; EBUSY: a live one has it.
  */
 int dev_fuse_recover(const char *path, char *err);
+/* Removes an empty file that a driver made. */
+void dev_fuse_unplace(const char *path);
 
 /* drv_cuse.c */
 bool dev_cuse_usable(const char *dir);

@@ -301,8 +301,7 @@ dev_fuse_place(const char *path, char *err)
 	return (0);
 }
 
-/* Removes an empty file that a driver made. */
-static void
+void
 dev_fuse_unplace(const char *path)
 {
 	struct stat st;
@@ -386,7 +385,7 @@ dev_fuse_greet(struct dev *dv, char *err)
 		return (0);
 	snprintf(err, DEV_ERR_MAX, "%s: the kernel's FUSE does not answer: %s",
 	    dv->dv_path, strerror(error));
-	dev_stop(dv);
+	dev_remove(dv);
 	return (error);
 }
 
@@ -429,5 +428,4 @@ dev_fuse_stop(struct dev *dv)
 	if (dev_fuse_mounted(dv->dv_path) == dv->dv_mount)
 		umount2(dv->dv_path, MNT_DETACH);
 	fuse_session_destroy(dv->dv_se);
-	dev_fuse_unplace(dv->dv_path);
 }

@@ -47,6 +47,9 @@
 /* So many packets of the host, then the devices have a turn. */
 #define DRIVER_TURN 64
 
+/* A device that cannot be made again is tried after that. */
+#define DRIVER_AGAIN_NS (5 * VSS_NS_PER_S)
+
 struct driver {
 	struct conf_args dr_args;
 	struct conf dr_conf;
@@ -58,6 +61,8 @@ struct driver {
 	struct test dr_test;
 	struct dev_ctx dr_ctx;
 	struct dev dr_devs[DRIVER_NDEVS];
+	uint64_t
+	    dr_again_ns[DRIVER_NDEVS]; /* to be made then; 0: all is well */
 	const char *dr_dir;
 	const char *dr_transport;
 	bool dr_bind;
@@ -170,12 +175,61 @@ driver_receive(struct driver *dr)
 	driver_channel(dr);
 }
 
+/*
+ * A device whose file system somebody unmounted is made again.  Something else
+ * may have taken its path meanwhile: the first failure is told.
+ */
+static void
+driver_device(struct driver *dr, unsigned i)
+{
+	struct dev *dv = &dr->dr_devs[i];
+	bool told = dr->dr_again_ns[i] != 0;
+	char err[DEV_ERR_MAX];
+	int error;
+
+	if (!told)
+		report(REPORT_WARNING,
+		    "%s: somebody unmounted it; it is made again", dv->dv_path);
+	error = dev_start(dv, &dr->dr_ctx, dv->dv_kind, dr->dr_dir, err);
+	if (error == 0 && told)
+		report(REPORT_NOTICE, "%s: it is there again", dv->dv_path);
+	if (error != 0 && !told)
+		report(REPORT_ERROR, "%s; it is tried again", err);
+	dr->dr_again_ns[i] = error != 0 ? driver_now() + DRIVER_AGAIN_NS : 0;
+}
+
+/* Nothing is made while anything is frozen, nor when the driver ends. */
+static bool
+driver_may_make(const struct driver *dr)
+{
+	struct vss_engine_status es;
+
+	vss_engine_status(&dr->dr_engine, &es);
+	return (!es.es_frozen && !dr->dr_stopping);
+}
+
+static void
+driver_devices(struct driver *dr)
+{
+	unsigned i;
+
+	for (i = 0; i < DRIVER_NDEVS; i++)
+		if (dr->dr_devs[i].dv_se == NULL &&
+		    driver_now() >= dr->dr_again_ns[i] && driver_may_make(dr))
+			driver_device(dr, i);
+}
+
 static void
 driver_arm(struct driver *dr)
 {
 	uint64_t at_ns = vss_engine_deadline(&dr->dr_engine);
 	struct itimerspec its;
+	unsigned i;
 
+	for (i = 0; i < DRIVER_NDEVS; i++)
+		if (dr->dr_again_ns[i] != 0 && dr->dr_again_ns[i] < at_ns &&
+		    driver_may_make(dr))
+			at_ns = dr->dr_again_ns[i];
 	if (dr->dr_link.ln_retry_ns < at_ns)
 		at_ns = dr->dr_link.ln_retry_ns;
 	if (notify_due() < at_ns)
@@ -212,37 +266,6 @@ driver_pump(struct driver *dr)
 		dev_wake(&dr->dr_ctx, slot);
 	log_turn(&dr->dr_log);
 	status_turn(&dr->dr_status, driver_now());
-	driver_arm(dr);
-}
-
-/*
- * A device whose file system somebody unmounted is made again, once nothing is
- * frozen.  Returns false when that cannot be done.
- */
-static bool
-driver_devices(struct driver *dr)
-{
-	struct vss_engine_status es;
-	char err[DEV_ERR_MAX];
-	struct dev *dv;
-	unsigned i;
-
-	for (i = 0; i < DRIVER_NDEVS; i++) {
-		dv = &dr->dr_devs[i];
-		if (dv->dv_se != NULL)
-			continue;
-		vss_engine_status(&dr->dr_engine, &es);
-		if (es.es_frozen)
-			continue;
-		report(REPORT_WARNING,
-		    "%s: somebody unmounted it; it is made again", dv->dv_path);
-		if (dev_start(dv, &dr->dr_ctx, dv->dv_kind, dr->dr_dir, err) !=
-		    0) {
-			report(REPORT_ERROR, "%s", err);
-			return (false);
-		}
-	}
-	return (true);
 }
 
 /*
@@ -329,16 +352,15 @@ driver_turn(struct driver *dr)
 	driver_pump(dr);
 }
 
-static int
+static void
 driver_run(struct driver *dr)
 {
 	driver_pump(dr);
 	while (!driver_stopped(dr)) {
+		driver_arm(dr);
 		driver_turn(dr);
-		if (!driver_devices(dr))
-			return (1);
+		driver_devices(dr);
 	}
-	return (0);
 }
 
 static int
@@ -427,7 +449,7 @@ driver_start(struct driver *dr)
 	driver_unlink(dr);
 err:
 	while (i-- > 0)
-		dev_stop(&dr->dr_devs[i]);
+		dev_remove(&dr->dr_devs[i]);
 	return (driver_fail(err));
 }
 
@@ -600,13 +622,13 @@ driver_serve(struct driver *dr)
 		    strerror(error));
 	report(REPORT_NOTICE, "ready: %s and %s", dr->dr_devs[0].dv_path,
 	    dr->dr_devs[1].dv_path);
-	error = driver_run(dr);
+	driver_run(dr);
 	driver_unlink(dr);
 	for (i = 0; i < DRIVER_NDEVS; i++)
-		dev_stop(&dr->dr_devs[i]);
+		dev_remove(&dr->dr_devs[i]);
 	status_stop(&dr->dr_status);
 	report_release();
-	return (error);
+	return (0);
 }
 
 int

@@ -302,6 +302,52 @@ def a_device_that_somebody_unmounted_is_made_again():
 
 
 @case
+def what_has_taken_a_devices_path_is_waited_for():
+    m = guest()
+    fs = Device(m.fs_dev)
+    host = m.host("freeze", "hold=60000", options=("--wait", "20"))
+    fs.answer(opt=FREEZE)
+    check(host.reply("freeze")["reply"] == "ok", "the hold begins")
+    unmount(m.app_dev)
+    until(lambda: len(mounts(m.dir)) == 1, "it is gone")
+    os.unlink(m.app_dev)
+    os.mkdir(m.app_dev)
+    host.process.kill()
+    fs.answer(opt=THAW)
+    m.driver.says("there is something else than an empty file")
+    host = m.host("check", "freeze", "thaw")
+    for opt in (CHECK, FREEZE, THAW):
+        fs.answer(opt=opt)
+    status, replies = host.wait()
+    check(status == 0, f"the other device is served: {replies}")
+    os.rmdir(m.app_dev)
+    m.driver.says("hv_appvss_dev: it is there again")
+    said = m.driver.output()
+    for text in ("somebody unmounted it", "it is tried again"):
+        check(said.count(text) == 1, f"said once: {text}")
+    fs.close()
+    one_checkpoint(m)
+
+
+@case
+def in_the_hold_nothing_is_removed_for_a_device_that_is_gone():
+    m = guest()
+    fs = Device(m.fs_dev)
+    host = m.host("freeze", "hold=60000")
+    fs.answer(opt=FREEZE)
+    check(host.reply("freeze")["reply"] == "ok", "the hold begins")
+    unmount(m.app_dev)
+    before = os.stat(m.app_dev).st_ino
+    check(m.ctl("status")[0] == 0, "the driver has seen to it")
+    check(os.stat(m.app_dev).st_ino == before, "the file below is there")
+    host.process.kill()
+    fs.answer(opt=THAW)
+    until(lambda: len(mounts(m.dir)) == 2, "it is made again")
+    check(m.driver.end() == 0 and left(m) == ["vmbus.sock"],
+          f"{os.listdir(m.dir)}")
+
+
+@case
 def what_is_mounted_in_a_devices_place_is_not_unmounted():
     m = guest()
     clients(m)
