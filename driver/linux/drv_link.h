@@ -47,7 +47,9 @@ struct link_ops {
 	    unsigned nfds, uint64_t now_ns);
 	/*
 	 * The next packet, into buf of VMBUS_ICMSG_PKT_MAX bytes.  0; EAGAIN:
-	 * none; ENOBUFS: one was too large and is skipped, *len its length;
+	 * none; ENOBUFS: one was too large, or none of IC, and is skipped,
+	 * *len its length: one a call, so that a host that never stops does not
+	 * keep the driver;
 	 * ENOTCONN: the link is down.
 	 */
 	int (*lo_recv)(struct link *ln, uint8_t *buf, uint32_t *len,

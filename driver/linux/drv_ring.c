@@ -21,17 +21,13 @@ link_ring_recv(struct vmbus_ring *rx, uint8_t *buf, uint32_t *len,
 	struct vmbus_ring_pkt rp;
 	int error;
 
-	do {
-		error = vmbus_ring_recv(
-		    rx, &rp, buf, VMBUS_ICMSG_PKT_MAX, signal);
-		/* Only in-band packets carry IC messages. */
-	} while ((error == 0 || error == ENOBUFS) &&
-	    rp.rp_type != VMBUS_RING_INBAND);
-	if (error == 0 || error == ENOBUFS) {
-		*len = rp.rp_len;
-		*xactid = rp.rp_xactid;
-	}
-	return (error);
+	error = vmbus_ring_recv(rx, &rp, buf, VMBUS_ICMSG_PKT_MAX, signal);
+	if (error != 0 && error != ENOBUFS)
+		return (error);
+	*len = rp.rp_len;
+	*xactid = rp.rp_xactid;
+	/* Only in-band packets carry IC messages. */
+	return (rp.rp_type == VMBUS_RING_INBAND ? error : ENOBUFS);
 }
 
 int

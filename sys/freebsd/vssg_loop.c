@@ -74,11 +74,9 @@ vssg_loop_recv(void *arg, uint8_t *buf, uint32_t *len, uint64_t *xactid)
 	bool signal = false;
 	int error;
 
-	do {
-		error = vmbus_ring_recv(
-		    &lp->lp_guest_rx, &rp, buf, VMBUS_ICMSG_PKT_MAX, &signal);
-	} while ((error == 0 || error == ENOBUFS) &&
-	    rp.rp_type != VMBUS_RING_INBAND);
+	error = vmbus_ring_recv(
+	    &lp->lp_guest_rx, &rp, buf, VMBUS_ICMSG_PKT_MAX, &signal);
+	/* The host's end here sends no packets but in-band ones. */
 	if (error == 0 || error == ENOBUFS) {
 		*len = rp.rp_len;
 		*xactid = rp.rp_xactid;

@@ -72,8 +72,9 @@
 struct vssg_transport {
 	/*
 	 * The next packet's payload into buf of VMBUS_ICMSG_PKT_MAX bytes.  0;
-	 * EAGAIN: none; ENOBUFS: one was too large and is skipped, *len its
-	 * length; anything else: the channel is unusable.
+	 * EAGAIN: none; ENOBUFS: one was too large, or none of IC, and is
+	 * skipped, *len its length: one a call, so that a host that never stops
+	 * does not keep vs_mtx; anything else: the channel is unusable.
 	 */
 	int (*vt_recv)(
 	    void *arg, uint8_t *buf, uint32_t *len, uint64_t *xactid);

@@ -66,21 +66,16 @@ vssg_vmbus_recv(void *arg, uint8_t *buf, uint32_t *len, uint64_t *xactid)
 	uint32_t hlen, total;
 	int error;
 
-	for (;;) {
-		error = vssg_vmbus_desc(chan, &ph);
-		if (error != 0)
-			return (error);
-		hlen = (uint32_t)VMBUS_CHANPKT_GETLEN(ph.cph_hlen);
-		total = (uint32_t)VMBUS_CHANPKT_GETLEN(ph.cph_tlen);
-		*len = total - hlen;
-		*xactid = ph.cph_xactid;
-		/* Other packets carry no IC messages. */
-		if (ph.cph_type == VMBUS_CHANPKT_TYPE_INBAND)
-			break;
-		if (vmbus_chan_recv_idxadv(chan, total) != 0)
-			return (EIO);
-	}
-	if (total > sizeof(vssg_vmbus_pkt) || *len > VMBUS_ICMSG_PKT_MAX)
+	error = vssg_vmbus_desc(chan, &ph);
+	if (error != 0)
+		return (error);
+	hlen = (uint32_t)VMBUS_CHANPKT_GETLEN(ph.cph_hlen);
+	total = (uint32_t)VMBUS_CHANPKT_GETLEN(ph.cph_tlen);
+	*len = total - hlen;
+	*xactid = ph.cph_xactid;
+	/* Packets that are not in-band carry no IC messages. */
+	if (ph.cph_type != VMBUS_CHANPKT_TYPE_INBAND ||
+	    total > sizeof(vssg_vmbus_pkt) || *len > VMBUS_ICMSG_PKT_MAX)
 		return (
 		    vmbus_chan_recv_idxadv(chan, total) != 0 ? EIO : ENOBUFS);
 	if (vmbus_chan_recv_peek(chan, vssg_vmbus_pkt, (int)total, 0) != 0)

@@ -7,6 +7,7 @@ packets that are short, long, misaligned, mis-indexed or of unknown type, a link
 that is not what it should be, and rings that run full."""
 
 import fcntl
+import json
 import os
 import random
 import signal
@@ -127,6 +128,9 @@ def a_completion_is_no_request_and_disturbs_nothing():
     h.send(9, b"", kind=11)
     h.send(9, request(DM_INFO), kind=11)
     d.lives(h)
+    status = json.loads(d.machine.ctl("status", "--json")[1])
+    check(status["counters"]["dropped"] == 2,
+          f"each is counted, as one packet of its turn: {status['counters']}")
 
 
 @case

@@ -98,7 +98,7 @@ what_is_too_long_or_of_another_type_is_skipped(void **state)
 	    kpi_host_send(chan, VMBUS_RING_COMPLETION, 8, pkt, 64), 0);
 	ask(VSS_WIRE_GET_DM_INFO);
 	assert_int_equal(reply(), VMBUS_ICMSG_S_OK);
-	assert_int_equal(kpi_sysctl_u64(vdev, "dropped"), 1);
+	assert_int_equal(kpi_sysctl_u64(vdev, "dropped"), 2);
 }
 
 /*
