@@ -160,9 +160,12 @@ reply_breach(const struct host_req *hr, const uint8_t *pkt, uint32_t len,
 	return (NULL);
 }
 
-/* A reply that answers nothing.  Returns why, or NULL when it is only late. */
+/*
+ * A reply that answers nothing.  Returns why, or NULL when it is only late,
+ * which it may be once.
+ */
 static const char *
-reply_unexpected(struct host *ho, const struct host_req *hr, uint64_t xactid)
+reply_unexpected(struct host *ho, struct host_req *hr, uint64_t xactid)
 {
 	if (hr == NULL)
 		return ("answers no request");
@@ -177,6 +180,7 @@ reply_unexpected(struct host *ho, const struct host_req *hr, uint64_t xactid)
 	    ") came %.1f ms after it was sent; ignored",
 	    host_op_name(hr->hr_op), xactid,
 	    (double)(host_now() - hr->hr_sent_ns) / 1e6);
+	hr->hr_state = HOST_REQ_DONE;
 	return (NULL);
 }
 

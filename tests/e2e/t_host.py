@@ -370,6 +370,17 @@ def a_late_reply_is_reported_and_ignored():
           run.process.output())
 
 
+@case
+def a_late_reply_that_comes_twice_breaks_the_link():
+    run = Run("check", "hold=300", "thaw", options=["--timeout", "1"])
+    g = run.guest()
+    late = g.recv()
+    until(lambda: run.replies(), "the line without a reply")
+    g.send(late.xactid, late.reply())
+    g.send(late.xactid, late.reply())
+    run.ends(1, "the guest's reply to check 2 is the second one")
+
+
 def breaks_the_link(spoil, words):
     """A guest that answers CHECK in a way that ends the run."""
     run = Run("check", "thaw")
