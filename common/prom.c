@@ -50,9 +50,12 @@ static const struct {
 
 #define PROM_OUTCOMES "hv_vss_checkpoints_total"
 #define PROM_REASONS  "hv_vss_failures_total"
+/* A comment to Prometheus. */
+#define PROM_COUNTED "# counted up to"
 
 struct prom {
 	double pm_gauges[PROM_NGAUGES];
+	double pm_counted; /* no later one is in the counters */
 	uint64_t pm_outcomes[CKPT_NOUTCOMES];
 	uint64_t pm_reasons[VSS_ENGINE_NCAUSES];
 };
@@ -81,6 +84,9 @@ prom_take(struct prom *pm, const char *line)
 	char cause[32];
 	size_t len;
 
+	len = strlen(PROM_COUNTED);
+	if (strncmp(line, PROM_COUNTED, len) == 0)
+		pm->pm_counted = strtod(line + len, NULL);
 	for (int i = 0; i < PROM_NGAUGES; i++) {
 		len = strlen(prom_gauges[i].pg_name);
 		if (strncmp(line, prom_gauges[i].pg_name, len) == 0 &&
@@ -114,17 +120,22 @@ prom_read(struct prom *pm, const char *path)
 	while (fgets(line, sizeof(line), fp) != NULL)
 		prom_take(pm, line);
 	(void)fclose(fp);
+	/* An older one does not say. */
+	if (pm->pm_counted == 0)
+		pm->pm_counted = pm->pm_gauges[PROM_LAST];
 }
 
 static void
 prom_count(struct prom *pm, const struct ckpt *ck)
 {
-	double *gauges = pm->pm_gauges;
+	double *gauges = pm->pm_gauges, began = (double)ck->ck_wall_ms / 1e3;
 
 	pm->pm_outcomes[ck->ck_outcome]++;
+	if (began > pm->pm_counted)
+		pm->pm_counted = began;
 	if (ck->ck_outcome == CKPT_CHECKED)
 		return;
-	gauges[PROM_LAST] = (double)ck->ck_wall_ms / 1e3;
+	gauges[PROM_LAST] = began;
 	gauges[PROM_OK] = ck->ck_outcome == CKPT_OK;
 	gauges[PROM_APPLICATION] = strcmp(ckpt_consistency(ck),
 				       "application") == 0;
@@ -137,12 +148,15 @@ prom_count(struct prom *pm, const struct ckpt *ck)
 		pm->pm_reasons[ck->ck_why.er_cause]++;
 }
 
-/* Who was killed after writing the history has not come here. */
+/*
+ * A driver tells a daemon that was started anew of the last ones again, which
+ * the history knows; but who was killed after writing it has not come here.
+ */
 static bool
 prom_is_new(const struct prom *pm, const struct ckpt *ck)
 {
 	return (ck->ck_id != 0 ||
-	    (double)ck->ck_wall_ms / 1e3 > pm->pm_gauges[PROM_LAST] + 1e-3);
+	    (double)ck->ck_wall_ms / 1e3 > pm->pm_counted + 1e-3);
 }
 
 static void
@@ -150,6 +164,7 @@ prom_print(const struct prom *pm, FILE *fp)
 {
 	char cause[32];
 
+	(void)fprintf(fp, PROM_COUNTED " %.3f\n", pm->pm_counted);
 	for (int i = 0; i < PROM_NGAUGES; i++)
 		(void)fprintf(fp, "# HELP %s %s\n# TYPE %s gauge\n%s %.3f\n",
 		    prom_gauges[i].pg_name, prom_gauges[i].pg_help,

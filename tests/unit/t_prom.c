@@ -102,6 +102,59 @@ what_is_told_again_is_counted_once(void **state)
 }
 
 static void
+a_check_alone_that_is_told_again_is_counted_once(void **state)
+{
+	(void)state;
+	update();
+	ck.ck_id = 2;
+	ck.ck_wall_ms += 1000;
+	ck.ck_outcome = CKPT_CHECKED;
+	update();
+	ck.ck_id = 0;
+	update();
+	update();
+	assert_line("hv_vss_checkpoints_total{outcome=\"checked\"} 1");
+	assert_line("hv_vss_last_checkpoint_timestamp_seconds 1700000000.500");
+}
+
+static void
+one_that_failed_within_another_is_counted_once(void **state)
+{
+	(void)state;
+	ck.ck_wall_ms += 1000;
+	ck.ck_outcome = CKPT_FAILED;
+	ck.ck_why.er_cause = VSS_ENGINE_CAUSE_BUSY;
+	update();
+	/* What it came into began before it. */
+	ck.ck_id = 2;
+	ck.ck_wall_ms -= 1000;
+	ck.ck_outcome = CKPT_OK;
+	update();
+	ck.ck_id = 0;
+	ck.ck_wall_ms += 1000;
+	ck.ck_outcome = CKPT_FAILED;
+	update();
+	assert_line("hv_vss_checkpoints_total{outcome=\"failed\"} 1");
+	assert_line("hv_vss_checkpoints_total{outcome=\"ok\"} 1");
+}
+
+static void
+a_file_of_an_older_version_is_counted_on(void **state)
+{
+	FILE *fp = fopen(file, "w");
+
+	(void)state;
+	assert_non_null(fp);
+	fputs("hv_vss_last_checkpoint_timestamp_seconds 1700000000.500\n"
+	      "hv_vss_checkpoints_total{outcome=\"ok\"} 1\n",
+	    fp);
+	(void)fclose(fp);
+	ck.ck_id = 0;
+	update();
+	assert_line("hv_vss_checkpoints_total{outcome=\"ok\"} 1");
+}
+
+static void
 a_test_is_no_checkpoint(void **state)
 {
 	(void)state;
@@ -143,6 +196,9 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		T(a_success_and_a_failure_are_counted_apart),
 		T(what_is_told_again_is_counted_once),
+		T(a_check_alone_that_is_told_again_is_counted_once),
+		T(one_that_failed_within_another_is_counted_once),
+		T(a_file_of_an_older_version_is_counted_on),
 		T(a_test_is_no_checkpoint),
 		T(garbage_in_the_file_counts_as_nothing),
 		T(where_it_cannot_be_written_the_remedy_is_said),
