@@ -596,8 +596,8 @@ conf_set_one(struct conf *cf, const char *arg, char *err, size_t errlen)
 	ck = conf_find(arg, &len);
 	if (ck == NULL) {
 		snprintf(err, errlen,
-		    "%.*s: no such setting; the nearest is %s, --help lists "
-		    "all",
+		    "%.*s: no such setting; the nearest is %s, hv_vss.conf(5) "
+		    "has all",
 		    (int)len, arg, conf_nearest(arg, len));
 		return (EINVAL);
 	}

@@ -18,6 +18,7 @@
 struct ctl_cmd {
 	const char *cc_name;
 	const char *cc_usage;		       /* its arguments */
+	const char *cc_help;		       /* what it does, its options */
 	int (*cc_main)(int argc, char **argv); /* gives the exit status */
 };
 
@@ -28,13 +29,6 @@ int ctl_status_main(int argc, char **argv);
 int ctl_test_main(int argc, char **argv);
 int ctl_thaw_main(int argc, char **argv);
 int ctl_timeline_main(int argc, char **argv);
-
-/* How a command is used, or all (NULL). */
-void ctl_print_usage(FILE *fp, const char *name);
-
-/* Says how a command is used, wrongly; gives the exit status for wrong usage.
- */
-int ctl_usage(const char *name);
 
 /* A whole number from 1 on and nothing else. */
 bool ctl_number(const char *text, uint64_t *n);

@@ -9,8 +9,11 @@
  * asked how it is; nothing is touched.
  */
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "ctl.h"
@@ -76,6 +79,15 @@ check_run(struct ctl_check *cc)
 	return (ctl_view_end(status));
 }
 
+/* That of the default need not be there; one that was named must. */
+static bool
+check_hooks(struct ctl_check *cc, const char *dir)
+{
+	cc->cc_hooks = dir;
+	return (access(dir, F_OK) == 0 ||
+	    ctl_view_refuse(&cc->cc_view, "--hooks", dir, strerror(errno)));
+}
+
 int
 ctl_check_main(int argc, char **argv)
 {
@@ -84,16 +96,17 @@ ctl_check_main(int argc, char **argv)
 	};
 	static struct ctl_check cc = { .cc_hooks = CTL_HOOKS_DIR };
 	struct ctl_view *vw = &cc.cc_view;
+	bool ok = true;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:", options, NULL)) != -1)
+	while (ok && (c = getopt_long(argc, argv, "c:", options, NULL)) != -1)
 		if (c == 'H')
-			cc.cc_hooks = optarg;
-		else if (!ctl_view_option(vw, c, optarg))
-			return (vw->vw_err[0] != '\0' ? ctl_view_fail(vw) :
-							ctl_usage("check"));
-	if (optind < argc)
-		return (ctl_usage("check"));
+			ok = check_hooks(&cc, optarg);
+		else
+			ok = ctl_view_option(vw, c, optarg);
+	if (!ok || optind < argc)
+		return (
+		    ctl_view_misused(vw, "check", ok ? argv[optind] : NULL));
 	if (!ctl_view_load(vw))
 		return (ctl_view_fail(vw));
 	return (check_run(&cc));

@@ -10,6 +10,7 @@
 
 #include "history.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -189,7 +190,8 @@ history_all(struct ctl_history *ch)
 		    torn, dir);
 	if (ch->ch_id != 0 && ch->ch_count == 0) {
 		(void)fprintf(stderr,
-		    "hv_vssctl: %llu: no such checkpoint in the history\n",
+		    "hv_vssctl: %llu: no such checkpoint; `hv_vssctl history' "
+		    "lists them\n",
 		    (unsigned long long)ch->ch_id);
 		return (1);
 	}
@@ -204,8 +206,10 @@ ctl_number(const char *text, uint64_t *n)
 {
 	char *end;
 
+	errno = 0;
 	*n = strtoull(text, &end, 10);
-	return (*text >= '0' && *text <= '9' && *end == '\0' && *n != 0);
+	return (*text >= '0' && *text <= '9' && *end == '\0' && *n != 0 &&
+	    errno == 0);
 }
 
 int
@@ -226,17 +230,21 @@ ctl_history_main(int argc, char **argv)
 		else if (c == 'v')
 			ch.ch_verbose = true;
 		else if (c == 'n')
-			ok = ctl_number(optarg, &ch.ch_wanted);
+			ok = ctl_number(optarg, &ch.ch_wanted) ||
+			    ctl_view_refuse(
+				vw, "-n", optarg, "a number from 1 on");
 		else
 			ok = ctl_view_option(vw, c, optarg);
 	if (ok && optind + 1 == argc) {
-		ok = ctl_number(argv[optind++], &ch.ch_id);
+		ok = ctl_number(argv[optind], &ch.ch_id) ||
+		    ctl_view_refuse(
+			vw, "", argv[optind], "a checkpoint's number");
 		ch.ch_verbose = true;
+		optind++;
 	}
-	if (!ok && vw->vw_err[0] != '\0')
-		return (ctl_view_fail(vw));
 	if (!ok || optind < argc)
-		return (ctl_usage("history"));
+		return (
+		    ctl_view_misused(vw, "history", ok ? argv[optind] : NULL));
 	if (!ctl_view_load(vw))
 		return (ctl_view_fail(vw));
 	c = history_all(&ch);

@@ -636,20 +636,12 @@ int
 ctl_run_main(int argc, char **argv)
 {
 	static struct run run;
-	static char who[] = "hv_vssctl: run";
 	struct run *rn = &run;
 	int error;
 
-	if (argc == 2 &&
-	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-		ctl_print_usage(stdout, "run");
-		ctl_run_help(stdout);
-		return (0);
-	}
 	/* What is opened must not become somebody's standard output. */
 	if (report_own_files() != 0)
 		return (1);
-	argv[0] = who;
 	report_init("hv_vssctl", REPORT_NOTICE);
 	if (set_up(rn, argc, argv) != 0)
 		return (1);

@@ -189,37 +189,26 @@ ctl_run_args(
 }
 
 /* clang-format off */
-static const char *const help[][2] = {
-	{ "--freeze CMD", "bring it to rest; a status other than 0 refuses the "
-	    "backup" },
-	{ "--thaw CMD", "let it go on; run after every freeze, whatever "
-	    "happened" },
-	{ "--check CMD", "can a backup be taken?" },
-	{ "--prepare CMD", "long work before freeze, which blocks nobody" },
-	{ "--coprocess CMD", "instead: one program that stays, and is told so" },
-	{ "--hooks [DIR]", "instead: all programs in DIR "
-	    "(" CTL_HOOKS_DIR ")" },
-	{ "--vmware", "hooks hear freezeFail when freeze failed, as VMware's" },
-	{ "--name NAME", "what the driver calls it (run; hooks)" },
-	{ "--level N", "0 to 99: low ones rest first and go on last (50)" },
-	{ "--timeout SECONDS", "how long a command may take (what the driver "
-	    "grants)" },
-	{ "--set KEY=VALUE", "hook_timeout=SECONDS, hook.NAME=SECONDS: limits "
-	    "of hooks" },
-	{ "-c CONF", "the file with such settings (" CONF_FILE ")" },
-	{ "--device PATH", "another device (" VSS_DEV(APP_VSS_DEV_NAME) ")" },
-};
+const char ctl_run_help[] =
+    "Makes an application take part in the host's backups, until SIGTERM.\n\n"
+    "  --freeze CMD       bring it to rest; a status other than 0 refuses the "
+	"backup\n"
+    "  --thaw CMD         let it go on; run after every freeze, whatever "
+	"happened\n"
+    "  --check CMD        can a backup be taken?\n"
+    "  --prepare CMD      long work before freeze, which blocks nobody\n"
+    "  --coprocess CMD    instead: one program that stays, and is told so\n"
+    "  --hooks [DIR]      instead: all programs in DIR (" CTL_HOOKS_DIR ")\n"
+    "  --vmware           hooks hear freezeFail when freeze failed, as "
+	"VMware's\n"
+    "  --name NAME        what the driver calls it (run; hooks)\n"
+    "  --level N          0 to 99: low ones rest first and go on last (50)\n"
+    "  --timeout SECONDS  how long a command may take (what the driver "
+	"grants)\n"
+    "  --set KEY=VALUE    hook_timeout=SECONDS, hook.NAME=SECONDS: limits of "
+	"hooks\n"
+    "  -c CONF            the file with such settings (" CONF_FILE ")\n"
+    "  --device PATH      another device (" VSS_DEV(APP_VSS_DEV_NAME) ")\n\n"
+    "CMD is text for sh -c: quote it, 'like this'.  hv_vssctl(8) has all of "
+	"it.\n";
 /* clang-format on */
-
-void
-ctl_run_help(FILE *fp)
-{
-	fputs("\nMakes an application take part in the host's backups, until "
-	      "SIGTERM.\n\n",
-	    fp);
-	for (size_t i = 0; i < sizeof(help) / sizeof(help[0]); i++)
-		fprintf(fp, "  %-17s  %s\n", help[i][0], help[i][1]);
-	fputs("\nCMD is text for sh -c: quote it, 'like this'.  hv_vssctl(8) "
-	      "has all of it.\n",
-	    fp);
-}

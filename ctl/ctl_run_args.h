@@ -30,7 +30,7 @@ struct ctl_run_args {
 int ctl_run_args(
     struct ctl_run_args *ra, int argc, char **argv, char *err, size_t errlen);
 
-/* Prints what the options are. */
-void ctl_run_help(FILE *fp);
+/* What the command does and what its options are. */
+extern const char ctl_run_help[];
 
 #endif /* _CTL_RUN_ARGS_H_ */

@@ -223,13 +223,13 @@ ctl_status_main(int argc, char **argv)
 	static struct ctl_view vw;
 	struct status_doc sd;
 	int c, status = 0;
+	bool ok = true;
 
-	while ((c = getopt_long(argc, argv, "c:", options, NULL)) != -1)
-		if (!ctl_view_option(&vw, c, optarg))
-			return (vw.vw_err[0] != '\0' ? ctl_view_fail(&vw) :
-						       ctl_usage("status"));
-	if (optind < argc)
-		return (ctl_usage("status"));
+	while (ok && (c = getopt_long(argc, argv, "c:", options, NULL)) != -1)
+		ok = ctl_view_option(&vw, c, optarg);
+	if (!ok || optind < argc)
+		return (
+		    ctl_view_misused(&vw, "status", ok ? argv[optind] : NULL));
 	if (!ctl_view_load(&vw) ||
 	    status_ask(
 		&sd, vw.vw_conf.cf_run_dir, vw.vw_err, sizeof(vw.vw_err)) != 0)

@@ -155,6 +155,18 @@ test_run(struct ctl_test *ts)
 	return (vw->vw_err[0] != '\0' ? ctl_view_fail(vw) : ts->ts_status);
 }
 
+static bool
+test_hold(struct ctl_test *ts, const char *text)
+{
+	if (strcmp(text, "0") == 0)
+		ts->ts_hold_s = 0;
+	else if (!ctl_number(text, &ts->ts_hold_s) ||
+	    ts->ts_hold_s > TEST_HOLD_MAX)
+		return (ctl_view_refuse(
+		    &ts->ts_view, "--hold", text, "seconds, from 0 to 10"));
+	return (true);
+}
+
 int
 ctl_test_main(int argc, char **argv)
 {
@@ -168,17 +180,13 @@ ctl_test_main(int argc, char **argv)
 
 	while (ok && (c = getopt_long(argc, argv, "c:y", options, NULL)) != -1)
 		if (c == 'H')
-			ok = strcmp(optarg, "0") == 0 ||
-			    (ctl_number(optarg, &ts.ts_hold_s) &&
-				ts.ts_hold_s <= TEST_HOLD_MAX);
+			ok = test_hold(&ts, optarg);
 		else if (c == 'y')
 			ts.ts_yes = true;
 		else
 			ok = ctl_view_option(vw, c, optarg);
-	if (!ok && vw->vw_err[0] != '\0')
-		return (ctl_view_fail(vw));
 	if (!ok || optind < argc)
-		return (ctl_usage("test"));
+		return (ctl_view_misused(vw, "test", ok ? argv[optind] : NULL));
 	if (!ctl_view_load(vw))
 		return (ctl_view_fail(vw));
 	if (!test_confirmed(&ts))

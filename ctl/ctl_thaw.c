@@ -119,17 +119,17 @@ ctl_thaw_main(int argc, char **argv)
 		{ "force", no_argument, NULL, 'f' }, CTL_VIEW_LONGS
 	};
 	static struct ctl_view vw;
-	bool force = false;
+	bool force = false, ok = true;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:", options, NULL)) != -1)
+	while (ok && (c = getopt_long(argc, argv, "c:", options, NULL)) != -1)
 		if (c == 'f')
 			force = true;
-		else if (!ctl_view_option(&vw, c, optarg))
-			return (vw.vw_err[0] != '\0' ? ctl_view_fail(&vw) :
-						       ctl_usage("thaw"));
-	if (optind < argc)
-		return (ctl_usage("thaw"));
+		else
+			ok = ctl_view_option(&vw, c, optarg);
+	if (!ok || optind < argc)
+		return (
+		    ctl_view_misused(&vw, "thaw", ok ? argv[optind] : NULL));
 	if (geteuid() != 0) {
 		(void)snprintf(vw.vw_err, sizeof(vw.vw_err),
 		    "thaw: only root can thaw; run it as root");

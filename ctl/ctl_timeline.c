@@ -10,6 +10,7 @@
 
 #include <sys/ioctl.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -152,8 +153,8 @@ timeline_svg(struct ctl_view *vw, const struct chart *ch, const char *path)
 		ok = fclose(fp) == 0 && ok;
 	if (ok)
 		return (0);
-	(void)snprintf(
-	    vw->vw_err, sizeof(vw->vw_err), "%.400s: cannot be written", path);
+	(void)snprintf(vw->vw_err, sizeof(vw->vw_err),
+	    "%.400s: cannot be written: %s", path, strerror(errno));
 	return (ctl_view_fail(vw));
 }
 
@@ -180,6 +181,23 @@ timeline_show(struct ctl_timeline *ct)
 }
 
 static int
+timeline_none(struct ctl_timeline *ct)
+{
+	struct ctl_view *vw = &ct->ct_view;
+
+	if (ct->ct_nomem)
+		(void)snprintf(vw->vw_err, sizeof(vw->vw_err), "out of memory");
+	else if (ct->ct_id == 0)
+		(void)snprintf(vw->vw_err, sizeof(vw->vw_err),
+		    "no checkpoints in %.400s yet", vw->vw_conf.cf_state_dir);
+	else
+		(void)snprintf(vw->vw_err, sizeof(vw->vw_err),
+		    "%llu: no such checkpoint; `hv_vssctl history' lists them",
+		    (unsigned long long)ct->ct_id);
+	return (ctl_view_fail(vw));
+}
+
+static int
 timeline_run(struct ctl_timeline *ct)
 {
 	struct ctl_view *vw = &ct->ct_view;
@@ -189,14 +207,8 @@ timeline_run(struct ctl_timeline *ct)
 	if (history_read(vw->vw_conf.cf_state_dir, timeline_find, ct, &torn,
 		vw->vw_err, sizeof(vw->vw_err)) != 0)
 		return (ctl_view_fail(vw));
-	if (ct->ct_line == NULL) {
-		(void)snprintf(vw->vw_err, sizeof(vw->vw_err),
-		    ct->ct_nomem ?
-			"out of memory" :
-			"no such checkpoint in the history; hv_vssctl history "
-			"lists them");
-		return (ctl_view_fail(vw));
-	}
+	if (ct->ct_line == NULL)
+		return (timeline_none(ct));
 	if (vw->vw_json)
 		printf("%s\n", ct->ct_line);
 	else
@@ -222,14 +234,15 @@ ctl_timeline_main(int argc, char **argv)
 		else
 			ok = ctl_view_option(vw, c, optarg);
 	if (ok && optind + 1 == argc) {
-		if (strcmp(argv[optind], "last") != 0)
-			ok = ctl_number(argv[optind], &ct.ct_id);
+		if (strcmp(argv[optind], "last") != 0 &&
+		    !ctl_number(argv[optind], &ct.ct_id))
+			ok = ctl_view_refuse(vw, "", argv[optind],
+			    "a checkpoint's number, or last");
 		optind++;
 	}
-	if (!ok && vw->vw_err[0] != '\0')
-		return (ctl_view_fail(vw));
 	if (!ok || optind < argc)
-		return (ctl_usage("timeline"));
+		return (
+		    ctl_view_misused(vw, "timeline", ok ? argv[optind] : NULL));
 	if (!ctl_view_load(vw))
 		return (ctl_view_fail(vw));
 	c = timeline_run(&ct);

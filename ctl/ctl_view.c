@@ -46,6 +46,30 @@ ctl_view_fail(const struct ctl_view *vw)
 	return (1);
 }
 
+bool
+ctl_view_refuse(struct ctl_view *vw, const char *option, const char *value,
+    const char *allowed)
+{
+	(void)snprintf(vw->vw_err, sizeof(vw->vw_err),
+	    "%s%s%.200s: not allowed; %s", option, *option != '\0' ? " " : "",
+	    value, allowed);
+	return (false);
+}
+
+int
+ctl_view_misused(struct ctl_view *vw, const char *command, const char *extra)
+{
+	(void)fprintf(stderr, "hv_vssctl: %s: ", command);
+	if (vw->vw_err[0] != '\0')
+		(void)fprintf(stderr, "%s\n", vw->vw_err);
+	else
+		(void)fprintf(stderr,
+		    "%s%s`hv_vssctl %s --help' lists the options\n",
+		    extra != NULL ? extra : "",
+		    extra != NULL ? ": not understood; " : "", command);
+	return (1);
+}
+
 int
 ctl_view_end(int status)
 {

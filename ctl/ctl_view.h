@@ -40,6 +40,16 @@ bool ctl_view_option(struct ctl_view *vw, int c, const char *arg);
 bool ctl_view_load(struct ctl_view *vw);
 /* Says vw_err, on standard error; the exit status for that. */
 int ctl_view_fail(const struct ctl_view *vw);
+/* An option's value is not allowed: so says vw_err.  Gives false. */
+bool ctl_view_refuse(struct ctl_view *vw, const char *option, const char *value,
+    const char *allowed);
+/*
+ * Says what is wrong with the command line: vw_err, or the argument of it that
+ * nobody asked for, or what getopt(3) has said, if it is NULL.  The exit status
+ * for that.
+ */
+int ctl_view_misused(
+    struct ctl_view *vw, const char *command, const char *extra);
 /* After all that was printed: the exit status, that of failure if it is cut. */
 int ctl_view_end(int status);
 

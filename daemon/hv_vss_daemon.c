@@ -85,17 +85,20 @@ static int
 dm_conf_load(struct dm *dm, enum dm_mode mode, char *err, size_t errlen)
 {
 	struct conf *cf = &dm->dm_conf;
+	char wrong[CONF_ERR_MAX];
 	unsigned i;
 	int error;
 
 	error = conf_load(cf, &dm->dm_args, err, errlen);
 	if (error == 0 || mode == DM_SERVE || mode == DM_CHECK)
 		return (error);
-	report(REPORT_WARNING, "%s; thawing without that file", err);
+	(void)snprintf(wrong, sizeof(wrong), "%s", err);
 	conf_default(cf);
 	error = 0;
 	for (i = 0; i < dm->dm_args.ca_nsets && error == 0; i++)
 		error = conf_set(cf, dm->dm_args.ca_sets[i], err, errlen);
+	if (error == 0)
+		report(REPORT_WARNING, "%s; thawing without that file", wrong);
 	return (error);
 }
 

@@ -36,6 +36,7 @@ def commands_are_proposed_each_once():
     for command in ("check", "history", "run", "status", "test", "thaw",
                     "timeline"):
         check(got.count(command) == 1, f"{command}: {got}")
+    check(len(got) == 9, f"and nothing else: {got}")
     check(proposed("ti") == ["timeline"], proposed("ti"))
     check("--version" in proposed("--"), proposed("--"))
 
@@ -45,7 +46,8 @@ def options_are_those_of_the_command():
     got = proposed("history", "-")
     check({"--failed", "--json", "--set", "-v", "-n", "-c"} <= set(got), got)
     check("--svg" not in got and "--hold" not in got, got)
-    check(proposed("test", "--h") == ["--hold"], proposed("test", "--h"))
+    check(proposed("test", "--ho") == ["--hold"], proposed("test", "--ho"))
+    check("--help" in proposed("test", "--"), "each has its own help")
     check("--coprocess" in proposed("run", "--"), "the second form's as well")
 
 

@@ -361,14 +361,4 @@ def wrong_usage_says_what_is_wrong():
         check(status == 1 and said in err, f"{argv}: {status} {err}")
 
 
-@case
-def help_is_asked_for_and_then_no_error():
-    status, out, err = hvtest.run([f"{BIN}/hv_vssctl", "run", "--help"])
-    check(status == 0 and "--coprocess CMD" in out and err == "",
-          f"{status} {out} {err}")
-    status, out, err = hvtest.run([f"{BIN}/hv_vssctl", "run", "--frezee", "x"])
-    check(status == 1 and out == "" and err.startswith("hv_vssctl: run: ") and
-          err.endswith("hv_vssctl run --help' lists the options\n"), err)
-
-
 hvtest.main()

@@ -51,14 +51,6 @@ static struct {
 
 static bool loaded;
 
-/* hv_vssctl.c's. */
-int
-ctl_usage(const char *name)
-{
-	fail_msg("%s: wrong usage", name);
-	return (1);
-}
-
 static size_t
 find(const char *name)
 {

@@ -1,0 +1,69 @@
+#!/usr/bin/python3
+# Copyright (c) 2026 The hv_vss developers
+# SPDX-License-Identifier: BSD-2-Clause
+"""What programs say of their own use, and of a command line that is wrong."""
+
+import hvtest
+from hvtest import BIN, case, check
+
+CTL = f"{BIN}/hv_vssctl"
+COMMANDS = ("check", "history", "run", "status", "test", "thaw", "timeline")
+
+
+@case
+def every_command_says_how_it_is_used():
+    for command in COMMANDS:
+        for word in ("--help", "-h"):
+            status, out, err = hvtest.run([CTL, command, word])
+            check(status == 0 and err == "", f"{command}: {status} {err}")
+            check(out.startswith(f"usage: hv_vssctl {command} "), out)
+            check("\n  --set KEY=VALUE  " in out, out)
+            check(all(len(line) <= 80 for line in out.splitlines()), out)
+        status, _, err = hvtest.run(
+            ["sh", "-c", '"$@" >/dev/full', "sh", CTL, command, "--help"])
+        check(status == 1 and "not the whole" in err, f"{command}: {err}")
+    status, out, err = hvtest.run([CTL, "--help"])
+    check(status == 0 and err == "", f"{status} {err}")
+    for command in COMMANDS:
+        check(f" hv_vssctl {command} " in out, f"{command}: {out}")
+
+
+@case
+def a_wrong_command_line_is_said_with_command_cause_and_remedy():
+    for argv, said in (
+            (["stat"], "stat: no such command; `hv_vssctl --help' lists them"),
+            (["status", "all"], "status: all: not understood; `hv_vssctl status"
+             " --help' lists the options"),
+            (["check", "--hooks", "/run/none"], "check: --hooks /run/none: "
+             "not allowed; No such file or directory"),
+            (["history", "-n", "0"],
+             "history: -n 0: not allowed; a number from 1 on"),
+            (["history", "x"],
+             "history: x: not allowed; a checkpoint's number"),
+            (["history", "9" * 30],
+             f"history: {'9' * 30}: not allowed; a checkpoint's number"),
+            (["timeline", "first"],
+             "timeline: first: not allowed; a checkpoint's number, or last"),
+            (["test", "-y", "--hold", "11"],
+             "test: --hold 11: not allowed; seconds, from 0 to 10"),
+            (["test", "-y", "now"], "test: now: not understood; `hv_vssctl test"
+             " --help' lists the options"),
+            (["thaw", "/srv"], "thaw: /srv: not understood; `hv_vssctl thaw"
+             " --help' lists the options"),
+            (["status", "--set", "hod=3"], "hod: no such setting; the "
+             "nearest is hold, hv_vss.conf(5) has all"),
+            (["thaw", "--set", "hod=3"], None)):
+        status, out, err = hvtest.run([CTL, *argv])
+        check(status == 1 and out == "", f"{argv}: {status} {out}")
+        check(err.count("\n") == 1 and "without that file" not in err, err)
+        check(said is None or err == f"hv_vssctl: {said}\n", f"{argv}: {err}")
+    for command in COMMANDS:
+        status, out, err = hvtest.run([CTL, command, "--bogus"])
+        check(status == 1 and out == "", f"{command}: {status} {out}")
+        check(err.splitlines() == [
+            f"hv_vssctl: {command}: unrecognized option '--bogus'",
+            f"hv_vssctl: {command}: `hv_vssctl {command} --help' lists the "
+            "options"], err)
+
+
+hvtest.main()
