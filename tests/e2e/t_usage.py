@@ -3,9 +3,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What programs say of their own use, and of a command line that is wrong."""
 
+import os
+import tempfile
+
 import hvtest
 from hvtest import BIN, case, check
 
+ADAPTER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__)))), "hooks", "hv_vss_adapter")
 CTL = f"{BIN}/hv_vssctl"
 COMMANDS = ("check", "history", "run", "status", "test", "thaw", "timeline")
 
@@ -64,6 +69,22 @@ def a_wrong_command_line_is_said_with_command_cause_and_remedy():
             f"hv_vssctl: {command}: unrecognized option '--bogus'",
             f"hv_vssctl: {command}: `hv_vssctl {command} --help' lists the "
             "options"], err)
+
+
+@case
+def an_adapters_settings_that_were_named_must_be_there():
+    with tempfile.TemporaryDirectory() as top:
+        path = f"{top}/shop.conf"
+        for how in (["--try"], []):
+            status, out, err = hvtest.run(
+                [ADAPTER, *how, "-c", path, "sqlite"])
+            check(status == 1 and out == "", f"{how}: {status} {out}")
+            check(err == f"hv_vss_adapter: {path}: No such file or directory;"
+                  " without -c all settings have their defaults\n", err)
+        with open(path, "w", encoding="ascii"):
+            pass
+        status, out, err = hvtest.run([ADAPTER, "--try", "-c", path, "sqlite"])
+        check(status == 0 and "check " in out, f"{status} {out} {err}")
 
 
 hvtest.main()
