@@ -68,7 +68,7 @@ fill "$top/lib/libhv_vss.pc.in" "$pc" libhv_vss.pc
 put 644 include "$top"/include/hv_vss.h
 put 644 include/dev/hyperv "$top"/include/dev/hyperv/*.h
 put 644 share/examples/hv_vss "$top"/examples/hv_vss.conf \
-    "$top"/examples/participant.*
+    "$top"/examples/participant.* "$top"/examples/hyperv-report.sh
 put 644 share/examples/hv_vss "$top"/hooks/*.conf
 adapters=$(under share/hv_vss/adapters)
 put 755 "$adapters" "$top"/hooks/hv_vss_adapter

@@ -71,6 +71,7 @@ def install_puts_every_part_into_its_place():
                  "lib/pkgconfig/libhv_vss.pc", "include/hv_vss.h",
                  "include/dev/hyperv/hv_snapshot.h",
                  "share/examples/hv_vss/hv_vss.conf",
+                 "share/examples/hv_vss/hyperv-report.sh",
                  "share/man/man8/hv_vss_freezer.8",
                  "lib/udev/rules.d/90-hv_vss.rules",
                  "lib/sysusers.d/hv_vss.conf", "lib/tmpfiles.d/hv_vss.conf",
