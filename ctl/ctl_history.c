@@ -99,7 +99,7 @@ history_fs(const struct ckpt *ck, const struct ckpt_fs *cf)
 static void
 history_details(const struct ckpt *ck)
 {
-	printf("  the host asked\n");
+	printf("  the %s asked\n", ck->ck_test ? "test" : "host");
 	for (uint32_t op = 0; op < CKPT_NOPS; op++)
 		history_span(ck, ckpt_op_name(op), &ck->ck_asked[op]);
 	if (ck->ck_ndisks != 0)

@@ -59,6 +59,8 @@ def a_test_freezes_and_thaws_as_the_host_would():
           got["consistency"] == "application" and got["hold_ms"] >= 1000, got)
     m.driver.says("test: ok, application consistent")
     until(lambda: "test" in m.ctl("history")[1], "the history has it")
+    _, out, _ = m.ctl("history", "-v")
+    check("  the test asked\n" in out and "the host asked" not in out, out)
 
 
 @case
