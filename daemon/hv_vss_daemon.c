@@ -63,7 +63,8 @@ dm_usage(FILE *fp)
 	    "usage: hv_vss_daemon [-dn] [-c CONF] [--set KEY=VALUE]... "
 	    "[--device PATH]\n"
 	    "       hv_vss_daemon --check [--json] [-c CONF] [--set KEY=VALUE]...\n"
-	    "       hv_vss_daemon --thaw-all [--force]\n"
+	    "       hv_vss_daemon --thaw-all [--force] [-c CONF] [--set "
+	    "KEY=VALUE]...\n"
 	    "  -d              say more\n"
 	    "  -n              stay in the foreground, messages to standard "
 	    "error\n"
@@ -114,12 +115,31 @@ static const struct option dm_longs[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+/* What is to be done; what is wrong with the options taken together, or NULL.
+ */
+static const char *
+dm_mode_of(enum dm_mode *mode, bool check, bool json, bool thaw, bool force)
+{
+	if (check && thaw)
+		return ("--check and --thaw-all exclude each other");
+	if (json && !check)
+		return ("--json without --check: not an option");
+	if (force && !thaw)
+		return ("--force without --thaw-all: not an option");
+	*mode = check ? DM_CHECK :
+	    force     ? DM_THAW_FORCE :
+	    thaw      ? DM_THAW_ALL :
+			DM_SERVE;
+	return (NULL);
+}
+
 static void
 dm_options(struct dm *dm, int argc, char *argv[], enum dm_mode *mode)
 {
 	enum report_level level = REPORT_NOTICE;
+	bool check = false, force = false, thaw = false;
+	const char *wrong;
 	char err[CONF_ERR_MAX];
-	bool force = false;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "c:dn", dm_longs, NULL)) != -1)
@@ -144,13 +164,13 @@ dm_options(struct dm *dm, int argc, char *argv[], enum dm_mode *mode)
 			dm->dm_device = optarg;
 			break;
 		case 'C':
-			*mode = DM_CHECK;
+			check = true;
 			break;
 		case 'j':
 			dm->dm_form = CHECK_JSON;
 			break;
 		case 'T':
-			*mode = DM_THAW_ALL;
+			thaw = true;
 			break;
 		case 'F':
 			force = true;
@@ -166,12 +186,13 @@ dm_options(struct dm *dm, int argc, char *argv[], enum dm_mode *mode)
 			exit(1);
 		}
 	report_init("hv_vss_daemon", level);
-	snprintf(err, sizeof(err), "%s: not an option",
-	    optind < argc ? argv[optind] : "--force without --thaw-all");
-	if (optind < argc || (force && *mode != DM_THAW_ALL))
+	wrong = dm_mode_of(mode, check, dm->dm_form == CHECK_JSON, thaw, force);
+	if (optind < argc)
+		snprintf(err, sizeof(err), "%s: not an option", argv[optind]);
+	else if (wrong != NULL)
+		snprintf(err, sizeof(err), "%s", wrong);
+	if (optind < argc || wrong != NULL)
 		goto bad;
-	if (force)
-		*mode = DM_THAW_FORCE;
 	if (dm_conf_load(dm, *mode, err, sizeof(err)) == 0)
 		return;
 bad:

@@ -73,6 +73,21 @@ def a_wrong_command_line_is_said_with_command_cause_and_remedy():
 
 
 @case
+def options_of_the_daemon_that_do_not_go_together_are_refused():
+    for argv, said in (
+            (["--check", "--thaw-all"], "--check and --thaw-all exclude each "
+             "other"),
+            (["--thaw-all", "--check"], "--check and --thaw-all exclude each "
+             "other"),
+            (["-n", "--json"], "--json without --check: not an option"),
+            (["-n", "--force"], "--force without --thaw-all: not an option"),
+            (["--check", "now"], "now: not an option")):
+        status, out, err = hvtest.run([f"{BIN}/hv_vss_daemon", *argv])
+        check(status == 1 and out == "" and err == f"hv_vss_daemon: {said}\n",
+              f"{argv}: {status} {out} {err}")
+
+
+@case
 def an_adapters_settings_that_were_named_must_be_there():
     with tempfile.TemporaryDirectory() as top:
         path = f"{top}/shop.conf"
