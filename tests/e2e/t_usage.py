@@ -104,6 +104,23 @@ def an_adapters_settings_that_were_named_must_be_there():
 
 
 @case
+def an_adapter_that_is_tried_and_cannot_say_so_thaws_all_the_same():
+    with tempfile.TemporaryDirectory() as top:
+        with open(f"{top}/shop.conf", "w", encoding="ascii") as f:
+            f.write(f"file = {top}/none\n")
+        trace = (f"import sys; sys.path.insert(0, {os.path.dirname(ADAPTER)!r});"
+                 "sys.dont_write_bytecode = True; import db_sqlite;"
+                 "db_sqlite.SQLite.resume = lambda *a: print('thawed',"
+                 " file=sys.stderr); from adapter import *;"
+                 f"c = db_sqlite.SQLite; p = {top + '/shop.conf'!r};"
+                 "sys.exit(try_out(c(read_settings(p, c.KEYS), p)))")
+        for how in ('"$@" >/dev/full', '{ "$@"; echo $? >&2; } | true'):
+            _, _, err = hvtest.run(["bash", "-c", how + "; exit 0", "bash",
+                                    "python3", "-c", trace])
+            check("thawed" in err and "Traceback" not in err, err)
+
+
+@case
 def an_adapter_needs_no_newer_python_than_its_page_says():
     python = shutil.which("python3.7")
     if python is None or hvtest.run([python, "-c", ""])[0] != 0:
