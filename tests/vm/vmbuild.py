@@ -40,21 +40,28 @@ DISABLED = """
 """.split()
 FIRST = ("virtio_pci", "virtio_blk", "ext4", "crc32c_generic")
 
-INIT = """#!/bin/busybox sh
-# Finds the root file system and goes there.
-/bin/busybox mkdir -p /proc /dev /root
+INIT = r"""#!/bin/busybox sh
+# Finds the root file system and goes there, or back to what was saved on a disk.
+/bin/busybox mkdir -p /proc /dev /sys /root
 /bin/busybox mount -t devtmpfs none /dev
 /bin/busybox mount -t proc none /proc
 for m in MODULES; do
 	/bin/busybox insmod /modules/$m.ko
 done
 until [ -b /dev/vdb ]; do /bin/busybox usleep 20000; done
-/bin/busybox mount -t ext4 -o rw /dev/vda /root || /bin/busybox poweroff -f
-/bin/busybox mount -t ext4 -o ro /dev/vdb /root/hv
 init=/sbin/init
 for word in $(/bin/busybox cat /proc/cmdline); do
-	case $word in vm.init=*) init=${word#vm.init=} ;; esac
+	case $word in
+	vm.init=*) init=${word#vm.init=} ;;
+	resume=*)
+		/bin/busybox mount -t sysfs none /sys
+		/bin/busybox cat /sys/class/block/${word#resume=/dev/}/dev \
+			>/sys/power/resume
+		/bin/busybox umount /sys ;;
+	esac
 done
+/bin/busybox mount -t ext4 -o rw /dev/vda /root || /bin/busybox poweroff -f
+/bin/busybox mount -t ext4 -o ro /dev/vdb /root/hv
 /bin/busybox umount /proc
 /bin/busybox mount --move /dev /root/dev
 exec /bin/busybox switch_root /root "$init"
@@ -179,15 +186,17 @@ def modules_of(tree, version):
 
 
 def make_boot(path):
-    """kernel, initramfs, and a lib/modules for the root."""
+    """kernel, also as it comes, initramfs, and a lib/modules for the root."""
     package = kernel_package()
     version = package[len("linux-image-"):]
     os.makedirs(path + "/tree")
     fetch(package, path + "/tree")
     fetch("busybox-static", path + "/tree")
     fetch("hyperv-daemons", path + "/tree")
+    packed = path + "/kernel.packed"
+    shutil.move("%s/tree/boot/vmlinuz-%s" % (path, version), packed)
     with open(path + "/kernel", "wb") as f:
-        f.write(vmlinux("%s/tree/boot/vmlinuz-%s" % (path, version)))
+        f.write(vmlinux(packed))
     files = modules_of(path + "/tree", version)
     for module in sum(files.values(), []):
         to = path + "/root" + module[len(path + "/tree"):]
@@ -324,5 +333,5 @@ def make_all(debs, guests, scenarios, log):
         if os.path.exists(old):
             remove(old)
     make_payload(payload, boot, debs, scenarios)
-    return {"kernel": boot + "/kernel", "initrd": boot + "/initramfs.img",
-            "payload": payload, **roots}
+    return {"kernel": boot + "/kernel", "packed": boot + "/kernel.packed",
+            "initrd": boot + "/initramfs.img", "payload": payload, **roots}
