@@ -29,21 +29,24 @@ def waiting(pid):
 
 @case
 def thaws_that_wait_for_a_freeze_leave_a_thread_for_its_thaw():
+    w = hvtest.Writer(OUTER[0])
     holder = frzlib.Holder(OUTER[0])
     f = frzlib.Freezer(INNER + [OUTER])
     check(f.open() is None, "open")
     f.arm(60)
     f.flush()
     f.order_freeze()
-    until(lambda: f.slot(len(INNER))[0] == frzlib.FREEZING, "the outer one waits")
+    until(lambda: f.slot(len(INNER))[0] == frzlib.FREEZING and
+          w.stands_still(), "nothing is written to the outer one")
     # It completes its freeze all the same, and then thaws nothing.
     f.worker.kill(signal.SIGKILL)
     f.guard.send(frzlib.THAW, gen=f.gen)
-    until(lambda: waiting(f.guard.pid) >= 32, "thaws wait for it", 5)
+    until(lambda: waiting(f.guard.pid) >= 32, "thaws wait for it", 20)
     check(not f.worker.ended(0), "the worker is in its freeze")
     holder.let_go()
-    f.guard.expect(frzlib.THAW, seconds=5)
+    f.guard.expect(frzlib.THAW, seconds=20)
     check(not any(hvtest.is_frozen(p) for p, _ in f.mounts), "all are thawed")
+    w.progresses()
 
 
 hvtest.main()
