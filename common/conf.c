@@ -21,8 +21,6 @@
 #define CONF_KEY_PER_UID  10
 #define CONF_LIMIT_MIN_MS 1000U
 #define CONF_LIMIT_MAX_MS 900000U
-/* What FREEZE keeps for quiesce and fs when prepare is not given. */
-#define CONF_AFTER_PREPARE_MS 20000U
 
 struct conf_key;
 
@@ -688,13 +686,10 @@ conf_derive(struct conf *cf)
 	uint32_t freeze = cf->cf_limit_ms[CONF_FREEZE];
 	uint32_t thaw = cf->cf_limit_ms[CONF_THAW];
 
-	if (!cf->cf_limit_set[CONF_PREPARE]) {
-		if (freeze >= CONF_AFTER_PREPARE_MS + CONF_LIMIT_MIN_MS)
-			freeze -= CONF_AFTER_PREPARE_MS;
-		else
-			freeze /= 2;
-		cf->cf_limit_ms[CONF_PREPARE] = freeze;
-	}
+	if (!cf->cf_limit_set[CONF_PREPARE])
+		cf->cf_limit_ms[CONF_PREPARE] =
+		    (uint32_t)(vss_engine_prepare_ns(freeze * VSS_NS_PER_MS) /
+			VSS_NS_PER_MS);
 	if (!cf->cf_limit_set[CONF_THAW_FS] &&
 	    cf->cf_limit_ms[CONF_THAW_FS] > thaw / 2)
 		cf->cf_limit_ms[CONF_THAW_FS] = thaw / 2;

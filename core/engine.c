@@ -25,7 +25,7 @@ vss_engine_conf_default(struct vss_engine_conf *ec)
 	memset(ec, 0, sizeof(*ec));
 	ec->ec_check_ns = 10 * VSS_NS_PER_S;
 	ec->ec_freeze_ns = 120 * VSS_NS_PER_S;
-	ec->ec_prepare_ns = 100 * VSS_NS_PER_S;
+	ec->ec_prepare_ns = vss_engine_prepare_ns(ec->ec_freeze_ns);
 	ec->ec_quiesce_ns = 10 * VSS_NS_PER_S;
 	ec->ec_fs_ns = 10 * VSS_NS_PER_S;
 	ec->ec_hold_ns = 60 * VSS_NS_PER_S;

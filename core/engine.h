@@ -49,6 +49,19 @@ struct vss_engine_conf {
 
 /* The defaults: 10, 120, 100, 10, 10, 60, 10, 5, 1 s; 64 and 16. */
 void vss_engine_conf_default(struct vss_engine_conf *ec);
+/*
+ * What PREPARE may have of a FREEZE of that length where nothing else is said:
+ * all but 20 s, or half of one under 21 s.
+ */
+static inline uint64_t
+vss_engine_prepare_ns(uint64_t freeze_ns)
+{
+	const uint64_t rest_ns = 20 * VSS_NS_PER_S;
+
+	if (freeze_ns >= rest_ns + VSS_NS_PER_S)
+		return (freeze_ns - rest_ns);
+	return (freeze_ns / 2);
+}
 /* Whether no limit is 0, over 900 s, or longer than the one it is part of. */
 bool vss_engine_conf_sane(const struct vss_engine_conf *ec);
 

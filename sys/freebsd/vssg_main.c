@@ -330,7 +330,7 @@ vssg_start(struct vssg *vs)
 
 	vss_trace_init(&vs->vs_trace, vs->vs_events, VSSG_NEVENTS);
 	if (vs->vs_conf.ec_max_clients == 0)
-		vss_engine_conf_default(&vs->vs_conf);
+		vssg_sysctl_tunables(&vs->vs_conf, vs->vs_dev);
 	memset(vs->vs_clients, 0, sizeof(vs->vs_clients));
 	error = vss_engine_init(
 	    &vs->vs_engine, &vs->vs_conf, vs->vs_clients, &vs->vs_trace);

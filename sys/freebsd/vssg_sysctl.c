@@ -5,8 +5,8 @@
 
 /*
  * dev.hvvssg.N: what the service is doing, what it has done, and its limits.
- * Limits are milliseconds, also as loader tunables of the same names; they can
- * be changed while no request is under way.
+ * Limits are milliseconds, also as loader tunables of the same names, which are
+ * taken once and together; they can be changed while no request is under way.
  */
 
 #include "vssg_var.h"
@@ -152,6 +152,53 @@ static const struct {
 	    "a level on the way up" },
 };
 
+/* A loader tunable; false if it is not set. */
+static bool
+vssg_sysctl_tunable(device_t dev, const char *name, u_int *value)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "dev.%s.%d.%s", device_get_name(dev),
+	    device_get_unit(dev), name);
+	return (getenv_uint(path, value) != 0);
+}
+
+void
+vssg_sysctl_tunables(struct vss_engine_conf *ec, device_t dev)
+{
+	struct vss_engine_conf set;
+	bool prepare = false;
+	char name[32];
+	uint64_t ns;
+	u_int value;
+	size_t i;
+
+	vss_engine_conf_default(ec);
+	set = *ec;
+	for (i = 0; i < nitems(vssg_limits); i++) {
+		snprintf(
+		    name, sizeof(name), "limits.%s", vssg_limits[i].lm_name);
+		if (!vssg_sysctl_tunable(dev, name, &value))
+			continue;
+		ns = value * VSS_NS_PER_MS;
+		memcpy(
+		    (char *)&set + vssg_limits[i].lm_offset, &ns, sizeof(ns));
+		prepare = prepare ||
+		    vssg_limits[i].lm_offset ==
+			offsetof(struct vss_engine_conf, ec_prepare_ns);
+	}
+	if (!prepare)
+		set.ec_prepare_ns = vss_engine_prepare_ns(set.ec_freeze_ns);
+	if (vssg_sysctl_tunable(dev, "besteffort", &value))
+		set.ec_besteffort = value != 0;
+	if (vss_engine_conf_sane(&set))
+		*ec = set;
+	else
+		device_printf(dev,
+		    "limits of loader.conf are not taken: each is 1 to 900000 "
+		    "ms, and none longer than what it is part of\n");
+}
+
 /* Takes a changed set of limits, when nothing runs by the old ones. */
 static int
 vssg_sysctl_change(struct vssg *vs, const struct vss_engine_conf *ec)
@@ -267,7 +314,7 @@ vssg_sysctl_attach(struct vssg *vs, device_t dev)
 	    CTLTYPE_STRING | CTLFLAG_RD | CTLFLAG_MPSAFE | CTLFLAG_SKIP, vs, 0,
 	    vssg_sysctl_trace, "A", "the last events");
 	SYSCTL_ADD_PROC(ctx, tree, OID_AUTO, "besteffort",
-	    CTLTYPE_INT | CTLFLAG_RWTUN | CTLFLAG_MPSAFE, vs, 0,
+	    CTLTYPE_INT | CTLFLAG_RW | CTLFLAG_MPSAFE, vs, 0,
 	    vssg_sysctl_besteffort, "I",
 	    "a silent application does not fail a request");
 	oid = SYSCTL_ADD_NODE(ctx, tree, OID_AUTO, "limits",
@@ -275,6 +322,6 @@ vssg_sysctl_attach(struct vssg *vs, device_t dev)
 	for (i = 0; i < (intptr_t)nitems(vssg_limits); i++)
 		SYSCTL_ADD_PROC(ctx, SYSCTL_CHILDREN(oid), OID_AUTO,
 		    vssg_limits[i].lm_name,
-		    CTLTYPE_UINT | CTLFLAG_RWTUN | CTLFLAG_MPSAFE, vs, i,
+		    CTLTYPE_UINT | CTLFLAG_RW | CTLFLAG_MPSAFE, vs, i,
 		    vssg_sysctl_limit, "IU", vssg_limits[i].lm_desc);
 }

@@ -195,6 +195,8 @@ void vssg_dev_wake_all(struct vssg *vs);
 
 /* vssg_sysctl.c */
 void vssg_sysctl_attach(struct vssg *vs, device_t dev);
+/* The defaults, and what loader.conf has instead if it makes sense. */
+void vssg_sysctl_tunables(struct vss_engine_conf *ec, device_t dev);
 
 /* vssg_log.c */
 void vssg_log_task(void *arg, int pending);

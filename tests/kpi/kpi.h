@@ -317,6 +317,10 @@ void kpi_driver_module(
 int device_printf(device_t dev, const char *fmt, ...)
     __attribute__((format(__printf__, 2, 3)));
 const char *device_get_nameunit(device_t dev);
+const char *device_get_name(device_t dev);
+int device_get_unit(device_t dev);
+/* <sys/systm.h>: 1 if the kernel's environment has it. */
+int getenv_uint(const char *name, unsigned int *value);
 device_t device_get_parent(device_t dev);
 void device_set_desc(device_t dev, const char *desc);
 bool device_is_attached(device_t dev);
@@ -354,7 +358,7 @@ struct sysctl_oid {
 #define CTLTYPE_UINT   6
 #define CTLTYPE_U64    9
 #define CTLFLAG_RD     0
-#define CTLFLAG_RWTUN  0
+#define CTLFLAG_RW     0
 #define CTLFLAG_MPSAFE 0
 #define CTLFLAG_SKIP   0
 struct sysctl_ctx_list *device_get_sysctl_ctx(device_t dev);

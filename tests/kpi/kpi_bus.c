@@ -98,6 +98,56 @@ device_get_nameunit(device_t dev)
 	return (dev->d_nameunit);
 }
 
+const char *
+device_get_name(device_t dev)
+{
+	return (dev->d_name);
+}
+
+int
+device_get_unit(device_t dev)
+{
+	return (atoi(dev->d_nameunit + strlen(dev->d_name)));
+}
+
+/*
+ * The kernel's environment, which loader.conf makes.
+ */
+
+static struct {
+	char ke_name[48];
+	unsigned int ke_value;
+} kpi_env[4];
+
+void
+kpi_env_set(const char *name, unsigned int value)
+{
+	size_t i = 0;
+
+	while (kpi_env[i].ke_name[0] != '\0')
+		if (++i == nitems(kpi_env))
+			kpi_panic("too much in the environment");
+	snprintf(kpi_env[i].ke_name, sizeof(kpi_env[i].ke_name), "%s", name);
+	kpi_env[i].ke_value = value;
+}
+
+void
+kpi_env_clear(void)
+{
+	memset(kpi_env, 0, sizeof(kpi_env));
+}
+
+int
+getenv_uint(const char *name, unsigned int *value)
+{
+	for (size_t i = 0; i < nitems(kpi_env); i++)
+		if (strcmp(kpi_env[i].ke_name, name) == 0) {
+			*value = kpi_env[i].ke_value;
+			return (1);
+		}
+	return (0);
+}
+
 device_t
 device_get_parent(device_t dev)
 {

@@ -69,6 +69,9 @@ void kpi_disable(const char *name);
 int kpi_sysctl_get(device_t dev, const char *name, char *text, size_t cap);
 uint64_t kpi_sysctl_u64(device_t dev, const char *name);
 int kpi_sysctl_set(device_t dev, const char *name, unsigned value);
+/* What loader.conf sets. */
+void kpi_env_set(const char *name, unsigned int value);
+void kpi_env_clear(void);
 
 /* kpi_vmbus.c: the host's end. */
 struct vmbus_channel *kpi_chan_new(const uint8_t guid[16]);

@@ -78,6 +78,33 @@ limits_are_changed_when_nothing_runs(void **state)
 	assert_int_equal(kpi_sysctl_set(vdev, "limits.hold", 60000), 0);
 }
 
+/* In the order of the table PREPARE would not fit into the new FREEZE. */
+static void
+limits_of_loader_conf_are_taken_together(void **state)
+{
+	struct vss_engine_conf ec, plain;
+
+	(void)state;
+	vss_engine_conf_default(&plain);
+	vssg_sysctl_tunables(&ec, vdev);
+	assert_memory_equal(&ec, &plain, sizeof(ec));
+	kpi_env_set("dev.hvvssg.0.besteffort", 1);
+	kpi_env_set("dev.hvvssg.0.limits.freeze", 60000);
+	vssg_sysctl_tunables(&ec, vdev);
+	assert_int_equal(ec.ec_freeze_ns, 60 * VSS_NS_PER_S);
+	assert_int_equal(ec.ec_prepare_ns, 40 * VSS_NS_PER_S);
+	assert_true(ec.ec_besteffort);
+	kpi_env_set("dev.hvvssg.0.limits.prepare", 50000);
+	vssg_sysctl_tunables(&ec, vdev);
+	assert_int_equal(ec.ec_prepare_ns, 50 * VSS_NS_PER_S);
+	assert_false(kpi_log_has("loader.conf"));
+	kpi_env_set("dev.hvvssg.0.limits.fs", 61000);
+	vssg_sysctl_tunables(&ec, vdev);
+	assert_memory_equal(&ec, &plain, sizeof(ec));
+	assert_true(kpi_log_has("loader.conf are not taken"));
+	kpi_env_clear();
+}
+
 static void
 best_effort_does_not_wait_for_the_silent(void **state)
 {
@@ -103,6 +130,7 @@ main(void)
 		CASE(counters_and_states_follow_a_backup),
 		CASE(versions_are_those_agreed_on),
 		CASE(limits_are_changed_when_nothing_runs),
+		CASE(limits_of_loader_conf_are_taken_together),
 		CASE(best_effort_does_not_wait_for_the_silent),
 	};
 
