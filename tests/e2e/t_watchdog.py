@@ -13,6 +13,7 @@ from hvtest import case, check, until
 
 ISOROOT = os.path.join(os.path.dirname(os.path.realpath(__file__)),
                        "../isoroot/isoroot")
+EXPEDITED = "/sys/kernel/rcu_expedited"
 FREEZE = "fsfreeze -f /mnt/ext4 && echo frozen"
 
 
@@ -71,6 +72,24 @@ def output_and_exit_status_come_out():
 @case
 def a_signal_that_ends_the_command_shows():
     check(start("kill -SEGV $$").wait() == 128 + signal.SIGSEGV, "139")
+
+
+def rcu_expedited():
+    with open(EXPEDITED, encoding="ascii") as f:
+        return f.read().strip()
+
+
+@case
+def grace_periods_that_are_left_expedited_are_not_left_so():
+    if not os.path.exists(EXPEDITED):
+        hvtest.skip("no " + EXPEDITED)
+    # Another test raises it for moments.
+    until(lambda: rcu_expedited() == "0", "grace periods as usual", 20)
+    p = start(f"mount -o remount,rw /sys; echo 1 >{EXPEDITED} && echo raised",
+              options=["--sys"])
+    p.says("raised")
+    check(p.wait() == 0, p.output())
+    until(lambda: rcu_expedited() == "0", "they are put back", 20)
 
 
 @case

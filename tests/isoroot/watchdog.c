@@ -15,7 +15,8 @@
  * and a waiting thread for every scratch file system, and ends the whole: when
  * the supervisor says so, when the supervisor dies, or when the bound has
  * passed. It thaws everything, kills what runs inside, thaws again (a thread
- * killed within a freeze completes it), and undoes mounts and loop devices.
+ * killed within a freeze completes it), and undoes mounts, loop devices and
+ * what was left of faster grace periods, which are the whole machine's.
  *
  * Both are outside of the pid namespace, so that nothing inside can end them by
  * accident; the descriptors are of mounts of their own, so that a command
@@ -77,8 +78,9 @@ static pthread_cond_t slots_todo = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t slots_done = PTHREAD_COND_INITIALIZER;
 static dev_t devices[SLOTS_MAX];
 static size_t ndevices;
-static int procfd; /* the outer /proc */
-static int cgroup; /* of the command, or -1 */
+static int procfd;	   /* the outer /proc */
+static int cgroup;	   /* of the command, or -1 */
+static int expedited = -1; /* rcu_expedited, if it was 0 at the start */
 static volatile sig_atomic_t got_signal;
 
 static void
@@ -387,6 +389,33 @@ note_devices(void)
 }
 
 static bool
+is_expedited(int fd)
+{
+	char c = '0';
+
+	return (pread(fd, &c, 1, 0) == 1 && c != '0');
+}
+
+/* To be called while the machine's own mounts are there. */
+static void
+note_expedited(void)
+{
+	expedited = open("/sys/kernel/rcu_expedited", O_RDWR | O_CLOEXEC);
+	if (expedited != -1 && is_expedited(expedited)) {
+		(void)close(expedited);
+		expedited = -1;
+	}
+}
+
+/* Whoever raised it was killed. */
+static void
+lower_expedited(void)
+{
+	if (expedited != -1 && is_expedited(expedited))
+		(void)!pwrite(expedited, "0", 1, 0);
+}
+
+static bool
 undo(void)
 {
 	uint64_t until = now_ms() + 10000;
@@ -397,6 +426,7 @@ undo(void)
 			(void)close(slots[i].ws_fd);
 	detach_mounts();
 	isodev_remove();
+	lower_expedited();
 	while (!(ok = free_loops()) && now_ms() < until)
 		(void)usleep(20000);
 	if (!ok)
@@ -749,6 +779,7 @@ main(int argc, char *argv[])
 		return (125);
 	}
 	cgroup = isodev_make();
+	note_expedited();
 	change_root(argv[1]);
 	/* Says that it is so. */
 	if (cgroup != -1)
