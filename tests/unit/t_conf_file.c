@@ -207,6 +207,30 @@ the_example_is_the_defaults(void **state)
 	conf_free(&cf);
 }
 
+/* Group 0 is root on Linux, and wheel on FreeBSD, which has no group root. */
+static void
+the_example_has_no_group_that_a_system_lacks(void **state)
+{
+	char path[512], line[256];
+	size_t len, seen = 0;
+	FILE *f;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%.*s../../examples/hv_vss.conf",
+	    (int)(strlen(__FILE__) - strlen("t_conf_file.c")), __FILE__);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		len = strcspn(line, " ");
+		if (len < 6 || strncmp(line + len - 6, "_group", 6) != 0)
+			continue;
+		assert_int_equal(line[len + 3], '0');
+		seen++;
+	}
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(seen, 3);
+}
+
 static int
 t_setup(void **state)
 {
@@ -236,6 +260,7 @@ main(void)
 		cmocka_unit_test(a_file_that_others_may_write_is_refused),
 		cmocka_unit_test(a_line_that_is_too_long_is_not_cut),
 		cmocka_unit_test(the_example_is_the_defaults),
+		cmocka_unit_test(the_example_has_no_group_that_a_system_lacks),
 	};
 
 	return (cmocka_run_group_tests(tests, t_setup, t_teardown));
