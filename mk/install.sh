@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what a variant has built: install.sh DESTDIR PREFIX VARIANT.  Where
+# Installs what a variant has built: install.sh DESTDIR PREFIX VARIANT|DIRECTORY, for
+# this system or, with OS in the environment, for the one it was built for.  Where
 # things go, below the prefix or absolute, can be said in the environment:
 # SBINDIR, DAEMONDIR (hv_vss_daemon alone, where another package has a program
 # of that name in sbin), LIBEXECDIR, LIBDIR, SYSCONFDIR; on Linux UNITDIR,
@@ -10,7 +11,12 @@ prefix=$2
 variant=$3
 top=$(cd "$(dirname "$0")/.." && pwd)
 out=$top/build
-[ "$variant" = rel ] || out=$out/$variant
+case $variant in
+rel) ;;
+/*) out=$variant ;;
+*) out=$out/$variant ;;
+esac
+os=${OS:-$(uname -s)}
 
 # under DIR: absolute, and below the prefix if it was not.
 under() {
@@ -37,7 +43,7 @@ daemondir=$(under "${DAEMONDIR:-$sbindir}")
 libexecdir=$(under "${LIBEXECDIR:-libexec}")
 libdir=$(under "${LIBDIR:-lib}")
 sysconfdir=/etc
-[ "$(uname -s)" != FreeBSD ] || sysconfdir=$prefix/etc
+[ "$os" != FreeBSD ] || sysconfdir=$prefix/etc
 sysconfdir=${SYSCONFDIR:-$sysconfdir}
 
 # fill FILE DIR [NAME]: a text with the paths in it.
@@ -63,7 +69,7 @@ put 755 "$libexecdir" "$out"/libexec/*
 put 644 "$libdir" "$out"/lib/libhv_vss.a "$out"/lib/libhv_vss.so.1
 ln -sf libhv_vss.so.1 "$root$libdir/libhv_vss.so"
 pc=$libdir/pkgconfig
-[ "$(uname -s)" != FreeBSD ] || pc=libdata/pkgconfig
+[ "$os" != FreeBSD ] || pc=libdata/pkgconfig
 fill "$top/lib/libhv_vss.pc.in" "$pc" libhv_vss.pc
 put 644 include "$top"/include/hv_vss.h
 put 644 include/dev/hyperv "$top"/include/dev/hyperv/*.h
@@ -81,7 +87,7 @@ for section in 3 4 5 7 8; do
 done
 
 # Those of the port's user are kept: what is installed is a sample.
-if [ "$(uname -s)" = FreeBSD ]; then
+if [ "$os" = FreeBSD ]; then
 	from=$top/packaging/freebsd
 	for name in hv_vss_daemon hv_vss_hooks hv_vss_adapters; do
 		fill "$from/$name.rc" "$sysconfdir/rc.d" $name
@@ -95,7 +101,7 @@ if [ "$(uname -s)" = FreeBSD ]; then
 	done
 fi
 
-[ "$(uname -s)" = Linux ] || exit 0
+[ "$os" = Linux ] || exit 0
 from=$top/packaging/linux
 unitdir=${UNITDIR:-lib/systemd/system}
 for f in "$from"/*.service "$from"/*.socket; do
