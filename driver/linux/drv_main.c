@@ -61,8 +61,7 @@ struct driver {
 	struct test dr_test;
 	struct dev_ctx dr_ctx;
 	struct dev dr_devs[DRIVER_NDEVS];
-	uint64_t
-	    dr_again_ns[DRIVER_NDEVS]; /* to be made then; 0: all is well */
+	uint64_t dr_again_ns[DRIVER_NDEVS]; /* made again then; or 0 */
 	const char *dr_dir;
 	const char *dr_transport;
 	bool dr_bind;
