@@ -27,15 +27,21 @@ sysfs_line(const char *dir, const char *name, char *line, size_t len)
 {
 	char path[PATH_MAX];
 	FILE *f;
+	int error;
 	bool ok;
 
-	if (!sysfs_path(path, dir, name))
+	if (!sysfs_path(path, dir, name)) {
+		errno = ENAMETOOLONG;
 		return (false);
+	}
 	f = fopen(path, "re");
 	if (f == NULL)
 		return (false);
+	errno = 0;
 	ok = fgets(line, (int)len, f) != NULL;
+	error = errno;
 	(void)fclose(f);
+	errno = error;
 	if (ok)
 		line[strcspn(line, "\n")] = '\0';
 	return (ok);

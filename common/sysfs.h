@@ -12,8 +12,8 @@
 #include <stddef.h>
 
 /*
- * First line of DIR/NAME without its newline; false if there is none.  What
- * does not fit is cut.
+ * First line of DIR/NAME without its newline; false if there is none, and errno
+ * says why, 0 for an empty file.  What does not fit is cut.
  */
 bool sysfs_line(const char *dir, const char *name, char *line, size_t len);
 

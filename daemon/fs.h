@@ -88,6 +88,7 @@ struct fs_table {
 	unsigned int ft_nfs;
 	char ft_disk[32]; /* a writable disk of the machine, "" if none is seen
 			   */
+	int ft_error;	  /* 0, or why something that is there was not seen */
 	struct fs_table_way *ft_ways; /* where paths lead, fs_table.c's */
 	unsigned int ft_nways;
 	void *ft_memory;

@@ -170,6 +170,38 @@ find_ground(struct fs_table *ft, struct memory *me, const char *root)
 	return (error);
 }
 
+bool
+fs_is_gone(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+	case ENODEV:
+	case ESRCH:
+	case EACCES:
+	case EPERM:
+		return (true);
+	default:
+		return (false);
+	}
+}
+
+/* What libmount takes for the end of the table may be a read that failed. */
+static int
+parse(struct memory *me, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	int error;
+
+	if (f == NULL)
+		return (errno);
+	error = -mnt_table_parse_stream(me->me_table, f, path);
+	if (ferror(f) != 0)
+		error = EIO;
+	(void)fclose(f);
+	return (error);
+}
+
 int
 fs_mounts_read(struct fs_table *ft, const char *path)
 {
@@ -183,7 +215,7 @@ fs_mounts_read(struct fs_table *ft, const char *path)
 	me->me_table = mnt_new_table();
 	if (me->me_table == NULL)
 		return (ENOMEM);
-	error = -mnt_table_parse_file(me->me_table, path);
+	error = parse(me, path);
 	if (error == 0)
 		error = load(ft, me);
 	if (error != 0)
@@ -197,6 +229,23 @@ fs_mounts_read(struct fs_table *ft, const char *path)
 	return (fs_table_hide(ft));
 }
 
+/* All but this mount namespace's table. */
+static int
+read_rest(struct fs_table *ft, const char *root, bool elsewhere)
+{
+	int error = elsewhere ? fs_ns_read(ft, root) : 0;
+
+	if (error == 0)
+		error = find_ground(ft, ft->ft_memory, root);
+	if (error == 0)
+		error = fs_table_guess(ft);
+	if (error == 0)
+		error = fs_ns_doubt(ft);
+	if (error == 0)
+		fs_block_disk(ft, root);
+	return (error != 0 ? error : ft->ft_error);
+}
+
 int
 fs_read(struct fs_table *ft, const char *root, bool elsewhere, char *err,
     size_t errlen)
@@ -206,23 +255,21 @@ fs_read(struct fs_table *ft, const char *root, bool elsewhere, char *err,
 
 	(void)snprintf(path, sizeof(path), "%s/proc/self/mountinfo", root);
 	error = fs_mounts_read(ft, path);
-	if (error == 0 && elsewhere)
-		error = fs_ns_read(ft, root);
-	if (error == 0)
-		error = find_ground(ft, ft->ft_memory, root);
-	if (error == 0)
-		error = fs_table_guess(ft);
-	if (error == 0)
-		error = fs_ns_doubt(ft);
-	if (error == 0)
-		fs_block_disk(ft, root);
-	if (error != 0) {
+	if (error != 0)
 		(void)snprintf(err, errlen,
 		    "%s: cannot be read: %s (is /proc mounted?)", path,
-		    strerror(error < 0 ? EINVAL : error));
-		fs_free(ft);
+		    strerror(error));
+	else {
+		error = read_rest(ft, root, elsewhere);
+		if (error != 0)
+			(void)snprintf(err, errlen,
+			    "%s/proc and /sys: what is mounted cannot be told: "
+			    "%s (raise the limits of the service or system)",
+			    root, strerror(error));
 	}
-	return (error < 0 ? EINVAL : error);
+	if (error != 0)
+		fs_free(ft);
+	return (error);
 }
 
 void

@@ -11,8 +11,15 @@
 #include "fs.h"
 
 /*
+ * Whether the errno of a call on /proc or /sys says that there is nothing, or
+ * nothing that may be looked at.  Any other makes the plan fail: it would leave
+ * out what was not seen.
+ */
+bool fs_is_gone(int error);
+
+/*
  * Reads one mount table: mounts, their file systems and which are hidden, but
- * not what they lie on.  Returns 0, or an errno or what libmount says.
+ * not what they lie on.  Returns 0 or an errno; EINVAL if the process ends.
  */
 int fs_mounts_read(struct fs_table *ft, const char *path);
 void fs_mounts_free(struct fs_table *ft);

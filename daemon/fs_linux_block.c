@@ -46,12 +46,59 @@ join(char *path, size_t len, const char *dir, const char *name)
 	return (n >= 0 && (size_t)n < len);
 }
 
+/* What cannot be looked at is noted, unless it is not there. */
+static void
+note(struct fs_table *ft, int error)
+{
+	if (error != 0 && !fs_is_gone(error))
+		ft->ft_error = error;
+}
+
 static bool
-exists(const char *dir, const char *name)
+exists(struct fs_table *ft, const char *dir, const char *name)
 {
 	char path[PATH_LEN];
 
-	return (join(path, sizeof(path), dir, name) && access(path, F_OK) == 0);
+	if (!join(path, sizeof(path), dir, name))
+		return (false);
+	if (access(path, F_OK) == 0)
+		return (true);
+	/* Of a name that a mount table gave. */
+	if (errno != ENAMETOOLONG)
+		note(ft, errno);
+	return (false);
+}
+
+static bool
+line_of(struct fs_table *ft, const char *dir, const char *name, char *line,
+    size_t len)
+{
+	if (sysfs_line(dir, name, line, len))
+		return (true);
+	note(ft, errno);
+	return (false);
+}
+
+static DIR *
+open_list(struct fs_table *ft, const char *path)
+{
+	DIR *d = opendir(path);
+
+	if (d == NULL)
+		note(ft, errno);
+	return (d);
+}
+
+static struct dirent *
+next_of(struct fs_table *ft, DIR *d)
+{
+	struct dirent *de;
+
+	errno = 0;
+	de = readdir(d);
+	if (de == NULL)
+		note(ft, errno);
+	return (de);
 }
 
 /*
@@ -103,10 +150,11 @@ static int
 walk_note(struct walk *wk, const char *dir)
 {
 	struct fs_system *fy = &wk->wk_ft->ft_fs[wk->wk_fs];
-	struct fs_device fv = { .fv_hardware = exists(dir, "device") };
+	struct fs_device fv = { .fv_hardware = exists(
+				    wk->wk_ft, dir, "device") };
 	char line[32];
 
-	if (!sysfs_line(dir, "dev", line, sizeof(line)) ||
+	if (!line_of(wk->wk_ft, dir, "dev", line, sizeof(line)) ||
 	    sscanf(line, "%u:%u", &fv.fv_major, &fv.fv_minor) != 2) {
 		fy->fy_ground = FS_GROUND_UNSEEN;
 		return (EEXIST);
@@ -131,10 +179,10 @@ walk_parts(struct walk *wk, const char *dir, const char *list)
 
 	if (!join(path, sizeof(path), dir, list))
 		return (0);
-	d = opendir(path);
+	d = open_list(wk->wk_ft, path);
 	if (d == NULL)
 		return (0);
-	while (error == 0 && (de = readdir(d)) != NULL) {
+	while (error == 0 && (de = next_of(wk->wk_ft, d)) != NULL) {
 		char part[PATH_LEN];
 
 		if (de->d_name[0] == '.')
@@ -148,7 +196,8 @@ walk_parts(struct walk *wk, const char *dir, const char *list)
 
 /* The directory below sys of a device that is known by its name in /dev. */
 static bool
-find_by_name(const char *root, const char *source, char *dir, size_t len)
+find_by_name(struct fs_table *ft, const char *root, const char *source,
+    char *dir, size_t len)
 {
 	char base[PATH_LEN], name[256];
 	struct dirent *de;
@@ -158,14 +207,14 @@ find_by_name(const char *root, const char *source, char *dir, size_t len)
 	(void)snprintf(base, sizeof(base), "%s/sys/class/block", root);
 	if (strncmp(source, "/dev/mapper/", 12) != 0) {
 		return (join(dir, len, base, strrchr(source, '/') + 1) &&
-		    exists(dir, "dev"));
+		    exists(ft, dir, "dev"));
 	}
-	d = opendir(base);
+	d = open_list(ft, base);
 	if (d == NULL)
 		return (false);
-	while (!found && (de = readdir(d)) != NULL) {
+	while (!found && (de = next_of(ft, d)) != NULL) {
 		found = join(dir, len, base, de->d_name) &&
-		    sysfs_line(dir, "dm/name", name, sizeof(name)) &&
+		    line_of(ft, dir, "dm/name", name, sizeof(name)) &&
 		    strcmp(name, source + 12) == 0;
 	}
 	(void)closedir(d);
@@ -185,19 +234,21 @@ walk_device(struct walk *wk, const char *dir)
 		return (0);
 	}
 	/* The directory of a partition is in that of its disk. */
-	if (exists(dir, "partition") && join(whole, sizeof(whole), dir, ".."))
+	if (exists(wk->wk_ft, dir, "partition") &&
+	    join(whole, sizeof(whole), dir, ".."))
 		dir = whole;
 	error = walk_note(wk, dir);
 	if (error != 0)
 		return (error == EEXIST ? 0 : error);
-	if (sysfs_line(dir, "loop/backing_file", file, sizeof(file)))
+	if (line_of(wk->wk_ft, dir, "loop/backing_file", file, sizeof(file)))
 		return (walk_image(wk, file));
 	wk->wk_depth++;
 	error = walk_parts(wk, dir, "slaves");
 	/* What a zram writes back to, which is no part of it ("none"). */
-	if (error == 0 && sysfs_line(dir, "backing_dev", file, sizeof(file)) &&
+	if (error == 0 &&
+	    line_of(wk->wk_ft, dir, "backing_dev", file, sizeof(file)) &&
 	    strncmp(file, "/dev/", 5) == 0 &&
-	    find_by_name(wk->wk_root, file, whole, sizeof(whole)))
+	    find_by_name(wk->wk_ft, wk->wk_root, file, whole, sizeof(whole)))
 		error = walk_device(wk, whole);
 	wk->wk_depth--;
 	return (error);
@@ -205,20 +256,20 @@ walk_device(struct walk *wk, const char *dir)
 
 /* Whether a directory of links to devices has one of that number. */
 static bool
-lists_device(const char *list, const char *number)
+lists_device(struct fs_table *ft, const char *list, const char *number)
 {
 	char one[PATH_LEN], have[32];
 	struct dirent *de;
-	DIR *d = opendir(list);
+	DIR *d = open_list(ft, list);
 	bool found = false;
 
 	if (d == NULL)
 		return (false);
-	while (!found && (de = readdir(d)) != NULL) {
+	while (!found && (de = next_of(ft, d)) != NULL) {
 		if (de->d_name[0] == '.' ||
 		    !join(one, sizeof(one), list, de->d_name))
 			continue;
-		found = sysfs_line(one, "dev", have, sizeof(have)) &&
+		found = line_of(ft, one, "dev", have, sizeof(have)) &&
 		    strcmp(have, number) == 0;
 	}
 	(void)closedir(d);
@@ -230,22 +281,23 @@ static int
 walk_btrfs(struct walk *wk, const char *dir)
 {
 	char base[PATH_LEN], list[PATH_LEN], number[32];
+	struct fs_table *ft = wk->wk_ft;
 	struct dirent *de;
 	DIR *d;
 	bool found = false;
 
 	(void)snprintf(base, sizeof(base), "%s/sys/fs/btrfs", wk->wk_root);
-	d = opendir(base);
-	if (d == NULL || !sysfs_line(dir, "dev", number, sizeof(number))) {
+	d = open_list(ft, base);
+	if (d == NULL || !line_of(ft, dir, "dev", number, sizeof(number))) {
 		if (d != NULL)
 			(void)closedir(d);
 		return (walk_device(wk, dir));
 	}
-	while (!found && (de = readdir(d)) != NULL)
+	while (!found && (de = next_of(ft, d)) != NULL)
 		if (de->d_name[0] != '.' &&
 		    snprintf(list, sizeof(list), "%s/%s/devices", base,
 			de->d_name) < (int)sizeof(list))
-			found = lists_device(list, number);
+			found = lists_device(ft, list, number);
 	(void)closedir(d);
 	return (found ? walk_parts(wk, list, ".") : walk_device(wk, dir));
 }
@@ -263,10 +315,10 @@ fs_block_ground(struct fs_table *ft, unsigned int fs, const char *root)
 		fy->fy_block = true;
 		(void)snprintf(dir, sizeof(dir), "%s/sys/dev/block/%u:%u", root,
 		    m->fm_major, m->fm_minor);
-		seen = exists(dir, "dev");
+		seen = exists(ft, dir, "dev");
 	} else if (strncmp(m->fm_source, "/dev/", 5) == 0) {
 		fy->fy_block = true;
-		seen = find_by_name(root, m->fm_source, dir, sizeof(dir));
+		seen = find_by_name(ft, root, m->fm_source, dir, sizeof(dir));
 	} else
 		return (0);
 	if (!seen) {
@@ -282,7 +334,7 @@ fs_block_ground(struct fs_table *ft, unsigned int fs, const char *root)
 
 /* A disk of the machine, not what is made in memory or from other devices. */
 static bool
-is_disk(const char *base, const char *name)
+is_disk(struct fs_table *ft, const char *base, const char *name)
 {
 	static const char *const others[] = { "loop", "ram", "zram", "sr", "fd",
 		"dm-", "md" };
@@ -293,13 +345,13 @@ is_disk(const char *base, const char *name)
 			return (false);
 	if (!join(dir, sizeof(dir), base, name))
 		return (false);
-	if (!sysfs_line(dir, "ro", line, sizeof(line)) ||
+	if (!line_of(ft, dir, "ro", line, sizeof(line)) ||
 	    strcmp(line, "0") != 0)
 		return (false);
-	if (sysfs_line(dir, "removable", line, sizeof(line)) &&
+	if (line_of(ft, dir, "removable", line, sizeof(line)) &&
 	    strcmp(line, "0") != 0)
 		return (false);
-	return (sysfs_line(dir, "size", line, sizeof(line)) &&
+	return (line_of(ft, dir, "size", line, sizeof(line)) &&
 	    strtoull(line, NULL, 10) > 0);
 }
 
@@ -311,11 +363,11 @@ fs_block_disk(struct fs_table *ft, const char *root)
 	DIR *d;
 
 	(void)snprintf(base, sizeof(base), "%s/sys/block", root);
-	d = opendir(base);
+	d = open_list(ft, base);
 	if (d == NULL)
 		return;
-	while (ft->ft_disk[0] == '\0' && (de = readdir(d)) != NULL)
-		if (de->d_name[0] != '.' && is_disk(base, de->d_name))
+	while (ft->ft_disk[0] == '\0' && (de = next_of(ft, d)) != NULL)
+		if (de->d_name[0] != '.' && is_disk(ft, base, de->d_name))
 			(void)snprintf(ft->ft_disk, sizeof(ft->ft_disk),
 			    "%.31s", de->d_name);
 	(void)closedir(d);

@@ -42,9 +42,9 @@ is_pid(const char *name)
 /*
  * What a process sees: "mnt:[4026531841] /", its namespace, and the root that
  * it has there, since it is told of no mount that cannot be reached from that.
- * False if it may not be looked at, or is gone.
+ * 0 or an errno: fs_is_gone() if it may not be looked at, or has ended.
  */
-static bool
+static int
 view_of(char *view, const char *root, const char *pid)
 {
 	char path[PATH_LEN];
@@ -52,13 +52,16 @@ view_of(char *view, const char *root, const char *pid)
 
 	(void)snprintf(path, sizeof(path), "%s/proc/%s/ns/mnt", root, pid);
 	n = readlink(path, view, NS_LEN - 1);
-	if (n <= 0)
-		return (false);
+	if (n == -1)
+		return (errno);
 	view[n++] = ' ';
 	(void)snprintf(path, sizeof(path), "%s/proc/%s/root", root, pid);
 	more = readlink(path, view + n, PATH_LEN - 1);
 	view[n + (more > 0 ? more : 0)] = '\0';
-	return (true);
+	/* Who has such a root may be anybody. */
+	if (more == -1 && !fs_is_gone(errno) && errno != ENAMETOOLONG)
+		return (errno);
+	return (0);
 }
 
 /* All of this one's own namespace is known. */
@@ -179,7 +182,10 @@ add(struct fs_table *ft, const struct fs_table *other, unsigned int fs,
 	return (0);
 }
 
-/* A process may end at any time; then another may still tell of it (ESRCH). */
+/*
+ * A process may end at any time; then another may still tell of it (ESRCH).
+ * EINVAL is of one that nobody has waited for.
+ */
 static int
 read_one(struct fs_table *ft, const char *root, const char *pid)
 {
@@ -191,7 +197,7 @@ read_one(struct fs_table *ft, const char *root, const char *pid)
 	error = fs_mounts_read(&other, path);
 	if (error != 0) {
 		fs_mounts_free(&other);
-		return (error == ENOMEM ? ENOMEM : ESRCH);
+		return (fs_is_gone(error) || error == EINVAL ? ESRCH : error);
 	}
 	for (unsigned int fs = 0; fs < other.ft_nfs && error == 0; fs++)
 		if (counts(&other, fs) &&
@@ -216,40 +222,47 @@ list_pids(const char *root, char (**pids)[PID_LEN], size_t *npids)
 	char path[PATH_LEN], (*more)[PID_LEN];
 	struct dirent *de;
 	size_t room = 0;
+	int error;
 	DIR *d;
 
 	(void)snprintf(path, sizeof(path), "%s/proc", root);
 	d = opendir(path);
-	while (d != NULL && (de = readdir(d)) != NULL) {
+	if (d == NULL)
+		return (errno);
+	while (errno = 0, (de = readdir(d)) != NULL) {
 		if (!is_pid(de->d_name))
 			continue;
 		if (*npids == room) {
 			room = room == 0 ? 256 : 2 * room;
 			more = realloc(*pids, room * PID_LEN);
-			if (more == NULL) {
-				(void)closedir(d);
-				return (ENOMEM);
-			}
+			if (more == NULL)
+				break;
 			*pids = more;
 		}
 		(void)snprintf(
 		    (*pids)[(*npids)++], PID_LEN, "%.10s", de->d_name);
 	}
-	if (d != NULL)
-		(void)closedir(d);
+	error = errno;
+	(void)closedir(d);
 	if (*npids > 0)
 		qsort(*pids, *npids, PID_LEN, compare_pids);
-	return (0);
+	return (error);
 }
 
 /* What a process sees, if no other saw the same. */
 static int
 read_new(struct fs_table *ft, const char *root, const char *pid,
-    const char *view, void **seen)
+    const char *own, void **seen)
 {
-	char *copy = strdup(view), **node;
+	char view[VIEW_LEN], *copy, **node;
 	int error;
 
+	error = view_of(view, root, pid);
+	if (error != 0)
+		return (fs_is_gone(error) ? 0 : error);
+	if (is_own(own, view))
+		return (0);
+	copy = strdup(view);
 	node = copy == NULL ? NULL : tsearch(copy, seen, compare_views);
 	if (node != NULL && *node == copy) {
 		error = read_one(ft, root, pid);
@@ -264,17 +277,17 @@ read_new(struct fs_table *ft, const char *root, const char *pid,
 int
 fs_ns_read(struct fs_table *ft, const char *root)
 {
-	char own[VIEW_LEN] = "", view[VIEW_LEN];
+	char own[VIEW_LEN] = "";
 	char(*pids)[PID_LEN] = NULL;
 	size_t npids = 0;
 	void *seen = NULL;
 	int error;
 
+	/* Not known, it is read like any other, and adds nothing. */
 	(void)view_of(own, root, "self");
 	error = list_pids(root, &pids, &npids);
 	for (size_t i = 0; i < npids && error == 0; i++)
-		if (view_of(view, root, pids[i]) && !is_own(own, view))
-			error = read_new(ft, root, pids[i], view, &seen);
+		error = read_new(ft, root, pids[i], own, &seen);
 	tdestroy(seen, free);
 	free(pids);
 	return (error);

@@ -21,7 +21,6 @@
 
 #include "fuzz.h"
 
-static int fuzz_parse_file(struct libmnt_table *tb, const char *path);
 static FILE *fuzz_fopen(const char *path, const char *mode);
 static DIR *fuzz_opendir(const char *path);
 static struct dirent *fuzz_readdir(DIR *d);
@@ -31,7 +30,6 @@ static ssize_t fuzz_readlink(const char *path, char *buf, size_t len);
 static int fuzz_statx(
     int at, const char *path, int flags, unsigned int mask, struct statx *sx);
 
-#define mnt_table_parse_file		 fuzz_parse_file
 #define fopen				 fuzz_fopen
 #define opendir				 fuzz_opendir
 #define readdir				 fuzz_readdir
@@ -168,41 +166,25 @@ look_up(const char *path, char *real, bool follow)
 	return (no);
 }
 
-static int
-fuzz_parse_file(struct libmnt_table *tb, const char *path)
-{
-	char real[PATH_MAX];
-	const struct node *no;
-	char *text = ma.ma_mountinfo;
-	int rc;
-	FILE *f;
-
-	if (strcmp(path, "/proc/self/mountinfo") != 0) {
-		no = look_up(path, real, true);
-		text = no == NULL || no->no_kind != REGULAR ?
-		    NULL :
-		    (char *)(uintptr_t)no->no_text;
-	}
-	if (text == NULL || text[0] == '\0')
-		return (-ENOENT);
-	f = fmemopen(text, strlen(text), "r");
-	FUZZ_CHECK(f != NULL);
-	rc = mnt_table_parse_stream(tb, f, "mountinfo");
-	(void)fclose(f);
-	return (rc);
-}
-
 static FILE *
 fuzz_fopen(const char *path, const char *mode)
 {
 	char real[PATH_MAX];
 	const struct node *no = look_up(path, real, true);
+	const char *text = "";
+	FILE *f;
 
 	FUZZ_CHECK(strcmp(mode, "re") == 0);
-	if (no == NULL || no->no_kind != REGULAR || no->no_text[0] == '\0')
+	if (strcmp(path, "/proc/self/mountinfo") == 0)
+		text = ma.ma_mountinfo;
+	else if (no != NULL && no->no_kind == REGULAR)
+		text = no->no_text;
+	errno = ENOENT;
+	if (text[0] == '\0')
 		return (NULL);
-	return (
-	    fmemopen((void *)(uintptr_t)no->no_text, strlen(no->no_text), "r"));
+	f = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
+	FUZZ_CHECK(f != NULL);
+	return (f);
 }
 
 static DIR *
@@ -213,6 +195,7 @@ fuzz_opendir(const char *path)
 
 	if (no == NULL || no->no_kind != DIRECTORY) {
 		free(di);
+		errno = ENOENT;
 		return (NULL);
 	}
 	ma.ma_open++;
@@ -257,6 +240,7 @@ fuzz_access(const char *path, int mode)
 	char real[PATH_MAX];
 
 	FUZZ_CHECK(mode == F_OK);
+	errno = ENOENT;
 	return (look_up(path, real, true) == NULL ? -1 : 0);
 }
 
@@ -267,6 +251,7 @@ fuzz_readlink(const char *path, char *buf, size_t len)
 	const struct node *no = look_up(path, real, false);
 	size_t n;
 
+	errno = ENOENT;
 	if (no == NULL || no->no_kind != SYMLINK)
 		return (-1);
 	n = strlen(no->no_text) < len ? strlen(no->no_text) : len;

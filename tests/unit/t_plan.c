@@ -26,11 +26,14 @@
 
 #include <cmocka.h>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "expect.h"
+#include "fs_linux.h"
 #include "named.h"
 #include "scratch.h"
 
@@ -489,6 +492,83 @@ a_missing_mount_table_is_an_error_with_its_path(void **state)
 	plan_free(&pn);
 }
 
+/* The plan with so many descriptors more than are open now. */
+static int
+make_with(struct plan *pn, const struct plan_policy *pp, unsigned int more,
+    char *err, size_t errlen)
+{
+	struct rlimit rl, few;
+	int error, next = dup(STDIN_FILENO);
+
+	assert_int_not_equal(next, -1);
+	assert_int_equal(close(next), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &rl), 0);
+	few = (struct rlimit) { (rlim_t)next + more, rl.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	error = plan_make(pn, pp, err, errlen);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &rl), 0);
+	return (error);
+}
+
+/* Every one that needs more than there are fails, until there are enough. */
+static void
+what_cannot_be_looked_at_is_not_left_out(void **state)
+{
+	static const char *const names[] = { "elsewhere", "deep", "btrfs",
+		"zram", "lvm", "unmounted", "served-images" };
+	char err[256] = "";
+	struct plan pn;
+	int error = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct machine ma = { .ma_text = NULL };
+
+		load(&ma, names[i]);
+		for (unsigned int more = 0; more < 8; more++) {
+			error = make_with(
+			    &pn, &ma.ma_policy, more, err, sizeof(err));
+			if (error != 0) {
+				assert_int_equal(error, EMFILE);
+				assert_non_null(strstr(err, strerror(EMFILE)));
+			} else
+				expect_plan(names[i], &ma.ma_expect, &pn);
+			plan_free(&pn);
+		}
+		assert_int_equal(error, 0);
+		unload(&ma);
+	}
+}
+
+/* Only one that has ended, or may not be looked at, is passed over. */
+static void
+a_process_that_cannot_be_asked_is_not_passed_over(void **state)
+{
+	struct machine ma = { .ma_text = NULL };
+	char err[256] = "", path[PATH_MAX];
+	struct rlimit rl, none;
+	struct fs_table ft;
+	struct plan pn;
+
+	(void)state;
+	load(&ma, "elsewhere");
+	(void)snprintf(
+	    path, sizeof(path), "%s/proc/self/mountinfo", ma.ma_root);
+	assert_int_equal(fs_mounts_read(&ft, path), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &rl), 0);
+	none = (struct rlimit) { 0, rl.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(fs_ns_read(&ft, ma.ma_root), EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &rl), 0);
+	fs_mounts_free(&ft);
+	make_other(&ma, "link", "proc/90/ns/mnt", "mnt:[9]");
+	make_other(&ma, "link", "proc/90/mountinfo", "mountinfo");
+	assert_int_equal(
+	    plan_make(&pn, &ma.ma_policy, err, sizeof(err)), ELOOP);
+	assert_non_null(strstr(err, strerror(ELOOP)));
+	unload(&ma);
+}
+
 static void
 every_remedy_that_a_veto_names_allows_the_backup(void **state)
 {
@@ -671,6 +751,9 @@ main(void)
 		cmocka_unit_test(a_root_that_is_no_mount_point_is_understood),
 		cmocka_unit_test(
 		    a_missing_mount_table_is_an_error_with_its_path),
+		cmocka_unit_test(what_cannot_be_looked_at_is_not_left_out),
+		cmocka_unit_test(
+		    a_process_that_cannot_be_asked_is_not_passed_over),
 		cmocka_unit_test(rules_of_types_and_of_mounts_decide),
 		cmocka_unit_test(
 		    multipath_disks_and_arrays_with_images_in_them_are_seen_through),
