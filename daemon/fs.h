@@ -49,7 +49,7 @@ enum fs_ground {
 	FS_GROUND_KNOWN,   /* fy_lower is the whole of it */
 	FS_GROUND_UNSEEN,  /* block devices cannot be looked at (no /sys) */
 	FS_GROUND_IMAGE,   /* a loop device, its image cannot be located */
-	FS_GROUND_SERVED,  /* its image is on what a process or server keeps */
+	FS_GROUND_SERVED,  /* a process or server keeps it or its image */
 	FS_GROUND_FOREIGN, /* an upper layer that is not in the mount table */
 };
 
@@ -69,8 +69,9 @@ struct fs_system {
 	bool fy_readonly; /* the superblock is, not only a mount */
 	bool fy_any_dev;  /* files have other device numbers than it */
 	bool fy_block;	  /* lives on a block device of this machine */
-	bool fy_loop;	  /* on a loop device, at whatever depth */
+	bool fy_loop;	  /* on a loop device or fy_served, at whatever depth */
 	enum fs_ground fy_ground;
+	char fy_served[32];	/* "", or the device that a process serves */
 	char *fy_image;		/* NULL, or the image's path */
 	unsigned int fy_upper;	/* of an overlay: the file system written to */
 	unsigned int fy_nlower; /* what it lies on, indices into ft_fs */

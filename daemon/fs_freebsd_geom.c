@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "fs_table.h"
+#include "fs_types.h"
 
 /* One line, taken apart; the parts are not ended by a NUL. */
 struct line {
@@ -170,11 +171,9 @@ fs_geom_ground(struct fs_table *ft, unsigned int mount, const char *provider,
 	}
 	if (found || error != 0)
 		return (error);
-	/* A process serves it, out of a file perhaps: nobody knows which. */
-	if (strncmp(provider, "ggate", 5) == 0) {
-		fy->fy_loop = true;
-		fy->fy_ground = FS_GROUND_IMAGE;
-	} else
+	if (fs_is_served(provider))
+		fs_table_served(ft, ft->ft_mounts[mount].fm_fs, provider);
+	else
 		fy->fy_ground = FS_GROUND_UNSEEN;
 	return (0);
 }

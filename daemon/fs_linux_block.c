@@ -221,6 +221,25 @@ find_by_name(struct fs_table *ft, const char *root, const char *source,
 	return (found);
 }
 
+/* A device that a process serves, or a partition of one, is told by its name.
+ */
+static void
+walk_served(struct walk *wk, const char *dir)
+{
+	char to[PATH_LEN];
+	ssize_t n = readlink(dir, to, sizeof(to) - 1);
+	const char *name = n > 0 ? to : dir;
+
+	if (n > 0)
+		to[n] = '\0';
+	else if (errno != EINVAL) /* no link */
+		note(wk->wk_ft, errno);
+	if (strrchr(name, '/') != NULL)
+		name = strrchr(name, '/') + 1;
+	if (fs_is_served(name))
+		fs_table_served(wk->wk_ft, wk->wk_fs, name);
+}
+
 /* A device by its directory, or by a link to that. */
 static int
 walk_device(struct walk *wk, const char *dir)
@@ -233,6 +252,7 @@ walk_device(struct walk *wk, const char *dir)
 		fy->fy_ground = FS_GROUND_UNSEEN;
 		return (0);
 	}
+	walk_served(wk, dir);
 	/* The directory of a partition is in that of its disk. */
 	if (exists(wk->wk_ft, dir, "partition") &&
 	    join(whole, sizeof(whole), dir, ".."))
@@ -325,6 +345,9 @@ fs_block_ground(struct fs_table *ft, unsigned int fs, const char *root)
 		fy->fy_ground = FS_GROUND_UNSEEN;
 		fy->fy_loop = m->fm_major == LOOP_MAJOR ||
 		    strncmp(m->fm_source, "/dev/loop", 9) == 0;
+		if (strncmp(m->fm_source, "/dev/", 5) == 0 &&
+		    fs_is_served(m->fm_source + 5))
+			fs_table_served(ft, fs, m->fm_source + 5);
 		return (0);
 	}
 	if (fy->fy_any_dev)

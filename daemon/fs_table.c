@@ -11,6 +11,7 @@
 #include "fs_table.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -348,6 +349,16 @@ fs_table_lies_on_file(struct fs_table *ft, unsigned int fs, const char *path)
 	return (error);
 }
 
+void
+fs_table_served(struct fs_table *ft, unsigned int fs, const char *device)
+{
+	struct fs_system *fy = &ft->ft_fs[fs];
+
+	fy->fy_loop = true;
+	fy->fy_ground = FS_GROUND_SERVED;
+	(void)snprintf(fy->fy_served, sizeof(fy->fy_served), "%.31s", device);
+}
+
 /* Depth first; seen keeps it from going round in circles. */
 static bool
 search(
@@ -387,7 +398,7 @@ number_of(const struct fs_device *fv)
 	return (fv->fv_major << 20 | fv->fv_minor);
 }
 
-/* What is no image and has nothing below it is a disk too (nbd, rbd). */
+/* What is no image and has nothing below it is a disk too (rbd). */
 static uint32_t
 find_disk(const struct fs_table *ft, unsigned int fs, bool *seen)
 {

@@ -47,6 +47,10 @@ int fs_table_device(
 int fs_table_lies_on_file(
     struct fs_table *ft, unsigned int fs, const char *path);
 
+/* Notes that it lies on a device that a process serves, perhaps out of a file.
+ */
+void fs_table_served(struct fs_table *ft, unsigned int fs, const char *device);
+
 /*
  * Where the ground of a loop device is not known, it is taken to lie on every
  * other file system that is not known to lie on it; of several such the later

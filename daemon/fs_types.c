@@ -48,6 +48,15 @@ fs_class(const char *type)
 	return (FS_CLASS_UNKNOWN);
 }
 
+bool
+fs_is_served(const char *device)
+{
+	for (size_t i = 0; fs_names_served[i] != NULL; i++)
+		if (is_called(device, fs_names_served[i]))
+			return (true);
+	return (false);
+}
+
 bool fs_class_may_hang(enum fs_class class)
 {
 	return (class == FS_CLASS_NETWORK || class == FS_CLASS_FUSE);

@@ -33,8 +33,15 @@ extern const char *const fs_names_network[];
 extern const char *const fs_names_fuse[];
 extern const char *const fs_names_overlay[];
 extern const char *const fs_names_stacked[];
+extern const char *const fs_names_served[]; /* block devices */
 
 enum fs_class fs_class(const char *type);
+
+/*
+ * Whether a process of this machine may serve the block device of that name,
+ * without /dev: out of any file.
+ */
+bool fs_is_served(const char *device);
 
 /* Whether looking up a path on such a file system may hang. */
 bool fs_class_may_hang(enum fs_class class);

@@ -32,3 +32,5 @@ const char *const fs_names_fuse[] = { "fusefs", "fusefs.*", NULL };
 const char *const fs_names_overlay[] = { NULL };
 
 const char *const fs_names_stacked[] = { "nullfs", "unionfs", NULL };
+
+const char *const fs_names_served[] = { "ggate*", NULL };

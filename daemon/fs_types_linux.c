@@ -41,3 +41,5 @@ const char *const fs_names_fuse[] = { "fuse", "fuse.*", NULL };
 const char *const fs_names_overlay[] = { "overlay", "overlayfs", NULL };
 
 const char *const fs_names_stacked[] = { "ecryptfs", NULL };
+
+const char *const fs_names_served[] = { "nbd*", "ublkb*", NULL };

@@ -536,6 +536,11 @@ why_frozen(struct making *mk, unsigned int fs)
 {
 	const struct fs_system *fy = &mk->mk_ft.ft_fs[fs];
 
+	if (fy->fy_served[0] != '\0')
+		return (text(mk,
+		    "on %s, which a process serves, out of any file perhaps: "
+		    "taken to lie on every earlier mount",
+		    fy->fy_served));
 	if (fy->fy_loop && fy->fy_ground == FS_GROUND_UNSEEN)
 		return (text(mk,
 		    "a loop device, and without /sys its image is "

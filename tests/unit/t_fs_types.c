@@ -58,6 +58,19 @@ network_and_fuse_may_hang_and_disks_are_taken_not_to(void **state)
 	assert_false(fs_class_may_hang(fs_class("overlay")));
 }
 
+static void
+devices_that_a_process_serves_are_told_by_their_names(void **state)
+{
+	(void)state;
+	assert_true(fs_is_served("nbd0"));
+	assert_true(fs_is_served("nbd12p3"));
+	assert_true(fs_is_served("ublkb0"));
+	assert_false(fs_is_served("sda"));
+	assert_false(fs_is_served("rbd0"));
+	assert_false(fs_is_served("nb"));
+	assert_false(fs_is_served(""));
+}
+
 int
 main(void)
 {
@@ -68,6 +81,8 @@ main(void)
 		    fuse_on_a_block_device_is_flushed_and_other_fuse_is_not_touched),
 		cmocka_unit_test(
 		    network_and_fuse_may_hang_and_disks_are_taken_not_to),
+		cmocka_unit_test(
+		    devices_that_a_process_serves_are_told_by_their_names),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -376,6 +376,8 @@ an_image_that_cannot_be_located_goes_first(void **state)
 	(void)state;
 	try("lost-image");
 	try("served-images");
+	try("served-devices");
+	try("served-nosys");
 	try("moved-image");
 }
 
@@ -515,7 +517,7 @@ static void
 what_cannot_be_looked_at_is_not_left_out(void **state)
 {
 	static const char *const names[] = { "elsewhere", "deep", "btrfs",
-		"zram", "lvm", "unmounted", "served-images" };
+		"zram", "lvm", "unmounted", "served-devices" };
 	char err[256] = "";
 	struct plan pn;
 	int error = 0;
