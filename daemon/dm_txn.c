@@ -102,7 +102,10 @@ dm_txn_blocked(struct dm *dm, char *why, size_t len)
 {
 	char stuck[HV_VSS_REASON_MAX];
 
-	if (dm->dm_recover_due)
+	/* What came with the signal, or waited for the last one's end. */
+	if (dm->dm_quit)
+		snprintf(why, len, "hv_vss_daemon is being stopped");
+	else if (dm->dm_recover_due)
 		snprintf(why, len,
 		    "the guard has not greeted; it may still thaw what an "
 		    "earlier backup left");

@@ -196,6 +196,8 @@ answered(const struct hv_vss_opt_msg *msg)
 
 	FUZZ_CHECK(msg->msgid > 0 && msg->msgid <= fz.fz_taken);
 	fz.fz_granted = msg->status == VSS_SUCCESS;
+	/* Who was told to end begins with nothing. */
+	FUZZ_CHECK(!dm0.dm_quit || !fz.fz_granted || msg->opt == HV_VSS_THAW);
 	/* A refusal says why. */
 	FUZZ_CHECK(fz.fz_granted || fz.fz_plain || fz.fz_reasoned ||
 	    fz.fz_over[msg->msgid]);

@@ -241,6 +241,23 @@ def sigterm_while_frozen_thaws_and_ends():
 
 
 @case
+def a_request_that_comes_with_sigterm_does_not_begin():
+    m = machine()
+    m.daemon.signal(signal.SIGSTOP)
+    h = m.host("freeze")
+    until(lambda: json.loads(m.ctl("status", "--json")[1])["state"] != "IDLE",
+          "the daemon is asked")
+    m.daemon.signal(signal.SIGTERM)
+    m.daemon.signal(signal.SIGCONT)
+    check(m.daemon.wait(3) == 0, "exit status")
+    _, replies = h.wait()
+    check(replies[0]["reply"] == "fail", "host: %s" % replies)
+    err = m.daemon.output()
+    check("refused: hv_vss_daemon is being stopped" in err, err)
+    nothing_frozen()
+
+
+@case
 def a_second_daemon_ends_and_touches_nothing():
     m = machine()
     h = m.host("freeze", "hold=400", "thaw")
