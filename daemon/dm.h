@@ -310,7 +310,7 @@ int dm_record_lock(struct dm *dm); /* reports errors; an errno */
 int dm_record_open(struct dm *dm); /* if it is not; an errno */
 int dm_record_write(struct dm *dm);
 void dm_record_clear(struct dm *dm);
-/* Reads it; false if it names nothing that may be frozen. */
+/* Reads it; false if it names nothing that may be frozen, rc_rcu or not. */
 bool dm_record_read(struct dm *dm, struct dm_record *rc);
 /* A pidfd of the worker or guard that it names, or -1 if that has ended. */
 int dm_record_helper(const struct dm_record *rc, enum dm_role role);

@@ -631,6 +631,8 @@ dm_recover_start(struct dm *dm)
 	enum dm_role role;
 
 	if (!dm_record_read(dm, rc)) {
+		if (rc->rc_rcu)
+			dm_rcu_recover();
 		dm_record_clear(dm);
 		return;
 	}
@@ -678,9 +680,12 @@ dm_recover_all(struct dm *dm, bool force)
 	uint64_t end = frz_now_ns() + DM_ALL_WAIT_NS;
 	struct dm_pass dp;
 	int error, pidfd = -1;
-	bool doubt, failed;
+	bool doubt, failed, found;
 
-	if (dm_record_read(dm, rc))
+	found = dm_record_read(dm, rc);
+	if (rc->rc_rcu)
+		dm_rcu_recover();
+	if (found)
 		pidfd = dm_record_helper(rc, DM_WORKER);
 	else if (!force) {
 		report(REPORT_NOTICE,
@@ -688,8 +693,6 @@ dm_recover_all(struct dm *dm, bool force)
 		    "(--force thaws everything)");
 		return (0);
 	}
-	if (rc->rc_rcu)
-		dm_rcu_recover();
 	if (force)
 		dm_recover_list_all(rc, false);
 	error = dm_recover_pass(dm, rc, DM_ALL_WAIT_NS, &dp);

@@ -355,7 +355,8 @@ dm_txn_freeze(struct dm *dm)
 
 	if (dm_again(dm, false))
 		return;
-	tx->tx_rcu = dm_rcu_wanted(dm);
+	/* A flush is not what waits for grace periods. */
+	tx->tx_rcu = tx->tx_nfreeze != 0 && dm_rcu_wanted(dm);
 	report_hold();
 	error = dm_record_open(dm);
 	if (error == 0)

@@ -344,6 +344,8 @@ worker_obeys(struct helper *fh, const struct frz_msg *fm, uint8_t how)
 		worker_opens(fh, fm, how);
 		return;
 	case FRZ_FREEZE:
+		FUZZ_CHECK(((fm->fm_flags & FRZ_F_RCU) != 0) ==
+		    (dm0.dm_txn.tx_nfreeze != 0));
 		worker_begins_freeze(fh, fm);
 		return;
 	case FRZ_THAW:

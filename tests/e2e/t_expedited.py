@@ -13,7 +13,8 @@ import signal
 
 import guest
 import hvtest
-from daemonrig import held_freeze, machine, pid_of, record, works_again
+from daemonrig import (held_freeze, machine, pid_of, record, record_path,
+                       works_again)
 from hvtest import case, check
 
 
@@ -62,6 +63,32 @@ def the_next_start_puts_back_what_everybody_left_expedited():
     check("\nrcu_expedited 0\n" in record(m), "record: %s" % record(m))
     m.daemon.wait()
     m.start_daemon(["-d"])
+    works_again(m)
+
+
+def left_expedited(m):
+    """All was killed in a freeze that had nothing of ours in it yet: the others
+    were frozen by somebody else."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as f:
+        boot = f.read()
+    with open(record_path(m), "w", encoding="utf-8") as f:
+        f.write("hv_vss frozen 1\nboot %srcu_expedited 0\n"
+                "fs 7:0 foreign /mnt/ext4\n" % boot)
+    with open("/sys/kernel/rcu_expedited", "w", encoding="utf-8") as f:
+        f.write("1")
+
+
+@case
+def it_is_put_back_though_nothing_of_ours_is_in_the_record():
+    guest.is_not_expedited()
+    m = machine()
+    m.daemon.end()
+    left_expedited(m)
+    status, _, err = hvtest.run(m.daemon_argv("--thaw-all"))
+    check(status == 0 and guest.rcu_expedited() == "0", err)
+    left_expedited(m)
+    m.start_daemon(["-d"])
+    check(guest.rcu_expedited() == "0", "the start")
     works_again(m)
 
 
