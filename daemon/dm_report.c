@@ -52,6 +52,9 @@ static const struct {
 	{ "open", EOWNERDEAD, "the guard takes no descriptors; try again" },
 	{ "open", EMFILE,
 	    "raise the limit of open files (LimitNOFILE of the service)" },
+	{ "guard", EBADF,
+	    "it could not take every file system; raise the limits of open "
+	    "files and of processes (LimitNOFILE and TasksMax of the service)" },
 	{ "open", EPERM, "hv_vss_daemon must be root" },
 	{ "open", ENOSYS,
 	    "its pool needs libzfs_core, which cannot be loaded; install it" },

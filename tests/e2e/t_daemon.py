@@ -9,6 +9,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import threading
@@ -176,6 +177,19 @@ def a_guard_or_worker_that_is_stopped_is_refused_and_replaced():
         check(status == 3, "host: %s" % replies)
         m.daemon.says(why)
         works_again(m)
+
+
+@case
+def a_guard_without_room_says_what_to_raise():
+    m = machine()
+    guard = pid_of(m, "guard")
+    room = len(os.listdir("/proc/%d/fd" % guard)) + 2
+    resource.prlimit(guard, resource.RLIMIT_NOFILE, (room, room))
+    status, replies = m.host("freeze").wait()
+    check(status == 3, "host: %s" % replies)
+    said = m.daemon.output()
+    check("guard: Bad file descriptor (" in said and "LimitNOFILE" in said, said)
+    works_again(m)
 
 
 @case
