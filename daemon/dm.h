@@ -301,7 +301,8 @@ struct dm_record_fs {
 struct dm_record {
 	pid_t rc_pid[DM_NROLES];
 	uint64_t rc_start[DM_NROLES]; /* start times, as /proc has them */
-	bool rc_rcu; /* rcu_expedited was 0 and may have been raised */
+	bool rc_rcu;  /* rcu_expedited was 0 and may have been raised */
+	bool rc_full; /* dm_recover.c: there was no room for all */
 	uint32_t rc_nfs;
 	struct dm_record_fs rc_fs[FRZ_FS_MAX];
 };

@@ -174,12 +174,15 @@ dm_recover_list(struct dm_record *rc, const char *pid)
 	fp = fopen(path, "re");
 	if (fp == NULL)
 		return;
-	while (rc->rc_nfs < FRZ_FS_MAX && getline(&line, &cap, fp) != -1) {
+	while (!rc->rc_full && getline(&line, &cap, fp) != -1) {
 		if (sscanf(line, "%*u %*u %u:%u", &m.dm_major, &m.dm_minor) !=
 			2 ||
 		    dm_recover_listed(rc, &m) || !dm_recover_parse(line, &m) ||
 		    !dm_recover_local(&m))
 			continue;
+		rc->rc_full = rc->rc_nfs == FRZ_FS_MAX;
+		if (rc->rc_full)
+			break;
 		rf = &rc->rc_fs[rc->rc_nfs++];
 		rf->rf_major = m.dm_major;
 		rf->rf_minor = m.dm_minor;
@@ -712,6 +715,13 @@ dm_recover_all(struct dm *dm, bool force)
 		return (failed ? 1 : 0);
 	/* What is in others' hands, and may hang, comes last. */
 	dm_recover_list_all(rc, true);
+	if (rc->rc_full) {
+		report(REPORT_ERROR,
+		    "more than %d file systems; the others may be frozen as "
+		    "they were (thaw them with fsfreeze -u)",
+		    FRZ_FS_MAX);
+		failed = true;
+	}
 	if (rc->rc_nfs > 0 && dm_recover_pass(dm, rc, DM_ALL_WAIT_NS, &dp) != 0)
 		failed = true;
 	return (failed ? 1 : 0);

@@ -8,6 +8,7 @@
 """What an earlier run left frozen, where thawing it by the record meets with
 something."""
 
+import ctypes
 import errno
 import os
 import signal
@@ -159,6 +160,29 @@ def thaw_all_says_by_its_status_that_one_could_not_be_opened():
     status, _, err = hvtest.run(m.daemon_argv("--thaw-all"))
     check(status == 0, err)
     check(not hvtest.is_frozen("/mnt/b"), "/mnt/b is frozen: %s" % err)
+
+
+@case
+def force_says_that_there_are_more_than_it_can_thaw():
+    libc = ctypes.CDLL(None)
+    allowed = os.environ["HV_VSS_TEST_DEVICES"]
+    devices = allowed.split(",")
+    while len(devices) <= 1024:
+        point = "/tmp/many/%d" % len(devices)
+        os.makedirs(point)
+        check(libc.mount(b"/none", point.encode(), b"tmpfs", 0, b"") == 0,
+              point)
+        hvtest.after(libc.umount, point.encode())
+        dev = os.stat(point).st_dev
+        devices.append("%d:%d" % (os.major(dev), os.minor(dev)))
+    hvtest.after(os.environ.update, {"HV_VSS_TEST_DEVICES": allowed})
+    os.environ["HV_VSS_TEST_DEVICES"] = ",".join(devices[:1024])
+    m = hvtest.Machine()
+    status, _, err = hvtest.run(m.daemon_argv("--thaw-all", "--force"))
+    wrong = [line for line in err.split("\n")
+             if "not frozen any more" not in line and "OOM" not in line]
+    check(status == 1 and len(wrong) == 2 and
+          "more than 1024 file systems" in wrong[0], wrong)
 
 
 @case
