@@ -656,8 +656,7 @@ dm_txn_thaw_request(struct dm *dm, const struct dm_request *dq)
 	case DM_FLUSHING:
 	case DM_ARMING:
 	case DM_REFLUSHING:
-		/* Answered, with the rest, when the call that is out is back.
-		 */
+		/* Answered, with the rest, when the call is back. */
 		atomic_store(&dm->dm_page->pg_stop, 1);
 		tx->tx_later.dq_opt = 0;
 		tx->tx_thaw = *dq;
@@ -739,12 +738,12 @@ dm_txn_expire(struct dm *dm)
 	struct dm_txn *tx = &dm->dm_txn;
 	char stuck[HV_VSS_REASON_MAX];
 
+	if (!dm_report_stuck(dm, stuck, sizeof(stuck)))
+		snprintf(stuck, sizeof(stuck), "the freezer is silent");
 	switch (tx->tx_phase) {
 	case DM_OPENING:
 	case DM_FLUSHING:
 	case DM_REFLUSHING:
-		if (!dm_report_stuck(dm, stuck, sizeof(stuck)))
-			snprintf(stuck, sizeof(stuck), "the freezer is silent");
 		dm_txn_fail(dm, "%s", stuck);
 		snprintf(dm->dm_hung, sizeof(dm->dm_hung), "%s", stuck);
 		dm_helpers_kill(dm, DM_WORKER);
@@ -757,8 +756,6 @@ dm_txn_expire(struct dm *dm)
 		dm_helpers_kill(dm, DM_GUARD);
 		break;
 	case DM_FREEZING:
-		if (!dm_report_stuck(dm, stuck, sizeof(stuck)))
-			snprintf(stuck, sizeof(stuck), "the freezer is silent");
 		dm_txn_fail(dm, "%s", stuck);
 		dm_undo_thaw(dm);
 		break;
