@@ -572,6 +572,22 @@ a_process_that_cannot_be_asked_is_not_passed_over(void **state)
 }
 
 static void
+a_list_of_devices_that_cannot_be_opened_is_not_passed_over(void **state)
+{
+	struct machine ma = { .ma_text = NULL };
+	char err[256] = "";
+	struct plan pn;
+
+	(void)state;
+	load(&ma, "deep");
+	make_other(&ma, "link", "sys/devices/pci/block/sda/slaves", "slaves");
+	assert_int_equal(
+	    plan_make(&pn, &ma.ma_policy, err, sizeof(err)), ELOOP);
+	assert_non_null(strstr(err, strerror(ELOOP)));
+	unload(&ma);
+}
+
+static void
 every_remedy_that_a_veto_names_allows_the_backup(void **state)
 {
 	static const char *const names[] = { "circle", "containers", "control",
@@ -756,6 +772,8 @@ main(void)
 		cmocka_unit_test(what_cannot_be_looked_at_is_not_left_out),
 		cmocka_unit_test(
 		    a_process_that_cannot_be_asked_is_not_passed_over),
+		cmocka_unit_test(
+		    a_list_of_devices_that_cannot_be_opened_is_not_passed_over),
 		cmocka_unit_test(rules_of_types_and_of_mounts_decide),
 		cmocka_unit_test(
 		    multipath_disks_and_arrays_with_images_in_them_are_seen_through),
