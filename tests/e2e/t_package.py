@@ -25,7 +25,7 @@ UNITS = ("hv_vss_driver.service", "hv_vss_daemon.service",
 OPTIONS = set("""
     Type Environment EnvironmentFile ExecStartPre ExecStart ExecReload ExecStopPost Restart
     RestartSec WatchdogSec WatchdogSignal TimeoutStopSec KillMode SendSIGKILL
-    OOMScoreAdjust OOMPolicy LimitCORE LimitMEMLOCK RuntimeDirectory
+    OOMScoreAdjust OOMPolicy LimitCORE LimitMEMLOCK TasksMax RuntimeDirectory
     RuntimeDirectoryPreserve NoNewPrivileges
     CapabilityBoundingSet SystemCallArchitectures SystemCallFilter
     SystemCallErrorNumber RestrictAddressFamilies RestrictNamespaces
