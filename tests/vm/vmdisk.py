@@ -7,9 +7,11 @@ What is undone after a case is undone in the opposite order of its making."""
 
 import json
 import os
+import tempfile
 
 import hvtest
 import vmtest
+from guest import Gate
 from hvtest import check
 from vmtest import frozen, sh
 
@@ -42,6 +44,33 @@ class Guest:
 
 def host(*actions):
     return vmtest.Host(*actions, options=("--wait", "30"))
+
+
+class Hold:
+    """One of a guest of which the root file system is frozen, with a writer
+    that waits, or without."""
+
+    def __init__(self, writer=True):
+        self.beat = vmtest.Beat() if writer else None
+        self.gate = Gate(tempfile.mkdtemp(dir="/run") + "/gate")
+        self.host = host("check", "freeze", self.gate.action, "thaw")
+        reply = self.host.until("freeze")
+        check(reply["reply"] == "ok", "freeze: %s" % reply)
+        self.is_frozen()
+
+    def is_frozen(self):
+        check(frozen("/"), "the root file system is frozen")
+        check(not self.beat or self.beat.stands(), "the writer stands still")
+
+    def ends(self, answer):
+        """The host's THAW has that answer, and the next checkpoint works."""
+        self.gate.open(self.host.alive)
+        check(self.host.until("thaw")["reply"] == answer, "%s" % self.host.seen)
+        self.host.wait()
+        (self.beat or vmtest.Beat()).moves(10)
+        check(not frozen("/"), "thawed")
+        status, replies = host("check", "freeze", "hold=200", "thaw").wait()
+        check(status == 0, "%s" % replies)
 
 
 def plan():
