@@ -65,14 +65,15 @@ vssg_fail(struct vssg *vs, uint8_t *pkt, uint32_t len, uint64_t xactid)
 
 /*
  * The host without an engine: what it asked before and what it asks from now on
- * is answered FAIL.  Returns false while an answer waits for room.
+ * is answered FAIL.  Returns false while an answer waits for room, or when a
+ * turn was not enough.
  */
 static bool
 vssg_fail_all(struct vssg *vs)
 {
 	struct vss_request *rq;
 	uint32_t i, len;
-	int error;
+	int error, n;
 
 	for (i = 0; i < VSS_ENGINE_MAX_REQUESTS; i++) {
 		rq = &vs->vs_engine.e_requests.rt_slots[i];
@@ -84,7 +85,7 @@ vssg_fail_all(struct vssg *vs)
 			return (false);
 		rq->rq_state = VSS_REQUEST_FREE;
 	}
-	for (;;) {
+	for (n = 0; n < VSSG_TURN; n++) {
 		if (vs->vs_scrap_len != 0 &&
 		    !vssg_fail(vs, vs->vs_scrap, vs->vs_scrap_len,
 			vs->vs_scrap_xactid))
@@ -99,6 +100,7 @@ vssg_fail_all(struct vssg *vs)
 		else if (error != ENOBUFS)
 			return (true);
 	}
+	return (false);
 }
 
 static void

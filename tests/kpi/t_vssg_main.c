@@ -461,6 +461,32 @@ a_broken_engine_has_no_room_and_goes_on_later(void **state)
 }
 
 static void
+a_broken_engine_takes_a_turn_at_a_time(void **state)
+{
+	static const uint8_t foreign[8];
+	int left = 400;
+	uint64_t asked;
+
+	(void)state;
+	break_the_engine();
+	/* So that it finds all of them at once. */
+	mtx_lock(&vssg.vs_mtx);
+	for (; left != 0; left--)
+		assert_int_equal(kpi_host_send(chan, VMBUS_RING_COMPLETION, 0,
+				     foreign, sizeof(foreign)),
+		    0);
+	asked = ask_async(VSS_WIRE_THAW);
+	mtx_unlock(&vssg.vs_mtx);
+	kpi_host_settle(chan);
+	assert_int_equal(reply_to(asked, 0), NOREPLY);
+	for (int i = 0; i < 400 / 64; i++) {
+		kpi_advance_ms(11);
+		kpi_host_settle(chan);
+	}
+	assert_int_equal(reply_to(asked, WAIT_MS), FAIL_S);
+}
+
+static void
 loaded_anew_it_is_whole(void **state)
 {
 	break_the_engine();
@@ -524,6 +550,7 @@ main(void)
 		CASE(a_broken_engine_fails_requests_and_frees_clients),
 		CASE(a_broken_engine_wakes_who_sleeps),
 		CASE(a_broken_engine_has_no_room_and_goes_on_later),
+		CASE(a_broken_engine_takes_a_turn_at_a_time),
 		CASE(loaded_anew_it_is_whole),
 		CASE(replies_wait_for_room_and_none_is_lost),
 	};
