@@ -110,6 +110,17 @@ def places_can_be_chosen():
 
 
 @case
+def the_debian_package_gives_applications_a_group_of_their_own():
+    with open(TOP + "/debian/rules", encoding="ascii") as f:
+        edit = re.search(r"sed '([^']+)' examples/hv_vss.conf", f.read())
+    with open(TOP + "/examples/hv_vss.conf", encoding="ascii") as f:
+        conf = subprocess.run(["sed", edit.group(1)], stdin=f, text=True,
+                              stdout=subprocess.PIPE, check=True).stdout
+    groups = re.findall(r"(?m)^\w+_group = .*", conf)
+    check("app_group = hv_vss" in groups, groups)
+
+
+@case
 def no_unit_has_an_option_that_could_change_what_it_sees_of_the_machine():
     tried = 0
     for name in sorted(os.listdir(TOP + "/packaging/linux")):
