@@ -335,6 +335,7 @@ class Process:
             for s in scratch().values() if isolated() else ():
                 thaw(s.mount)
             self.popen.wait(20)
+        self._out.close()
 
     def forget(self):
         """It has ended, and nobody will ask for its output."""
