@@ -569,6 +569,8 @@ dm_thaw_all(struct dm *dm, bool force)
 		if (!force)
 			return (1);
 	}
+	/* A guard that is a service has a daemon, or is what has ended. */
+	dm->dm_conf.cf_guard = NULL;
 	if (dm_signals(dm) != 0 || dm_start_helpers(dm) != 0)
 		return (1);
 	status = dm_recover_all(dm, force);

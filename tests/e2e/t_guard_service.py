@@ -66,8 +66,10 @@ def a_guard_that_is_a_service_outlives_daemon_and_worker():
     frozen_all(h)
     worker = frzlib.children(m.daemon.pid, "hv_vss_freezer")
     check(len(worker) == 1, "children: %s" % worker)
-    for pid in (m.daemon.pid, worker[0]):
-        os.kill(pid, signal.SIGKILL)
+    # Stopped first: the worker would end with the daemon.
+    for sig in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in (m.daemon.pid, worker[0]):
+            os.kill(pid, sig)
     writable_within(w, 1, "the strike")
     h.wait()
     check(g.popen.poll() is None, "the guard has ended")
@@ -163,6 +165,31 @@ def a_guard_that_still_owes_a_thaw_and_the_next_one():
     go_on()
     writable_within(w, 1, "the freeze has returned")
     first.wait(5)
+    works_again(m)
+
+
+@case
+def thaw_all_does_not_ask_a_guard_that_does_not_answer():
+    _, m, w = guarded()
+    h = m.host("freeze", "hold=30000")
+    frozen_all(h)
+    m.kill_all_that_thaw()
+    status, _, err = hvtest.run(m.daemon_argv("--thaw-all"))
+    check(status == 0, err)
+    writable_within(w, 1, "--thaw-all")
+    h.process.kill()
+
+
+@case
+def thaw_all_does_not_ask_a_guard_that_has_a_daemon():
+    _, m, w = guarded()
+    h = m.host("freeze", "hold=5000", "thaw")
+    frozen_all(h)
+    status, _, err = hvtest.run(m.daemon_argv("--thaw-all"))
+    check(status == 0, err)
+    writable_within(w, 1, "--thaw-all")
+    _, replies = h.wait()
+    check(replies[1]["reply"] == "fail", "host: %s" % replies)
     works_again(m)
 
 
