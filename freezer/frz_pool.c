@@ -60,36 +60,47 @@ frz_pool_thread(void *arg)
 }
 
 /* A stack with an unreadable page below it. */
+struct frz_stack {
+	char *fk_base;
+	size_t fk_page;
+	size_t fk_size;
+};
+
 static int
-frz_stack(pthread_attr_t *attr)
+frz_stack_map(struct frz_stack *fk)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t size = (size_t)sysconf(_SC_THREAD_STACK_MIN);
-	char *p;
 
 	if (size < FRZ_STACK_SIZE)
 		size = FRZ_STACK_SIZE;
-	size = (size + page - 1) / page * page;
-	p = mmap(
-	    NULL, page + size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
-		return (errno);
-	if (mprotect(p + page, size, PROT_READ | PROT_WRITE) == -1)
-		return (errno);
-	return (pthread_attr_setstack(attr, p + page, size));
+	fk->fk_page = page;
+	fk->fk_size = (size + page - 1) / page * page;
+	fk->fk_base = mmap(NULL, page + fk->fk_size, PROT_NONE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return (fk->fk_base == MAP_FAILED ? errno : 0);
 }
 
 static int
 frz_pool_one(struct frz_pool *fp)
 {
+	struct frz_stack fk;
 	pthread_attr_t attr;
 	pthread_t thread;
 	sigset_t all, old;
 	int error;
 
+	error = frz_stack_map(&fk);
+	if (error != 0)
+		return (error);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	error = frz_stack(&attr);
+	if (mprotect(fk.fk_base + fk.fk_page, fk.fk_size,
+		PROT_READ | PROT_WRITE) == -1)
+		error = errno;
+	else
+		error = pthread_attr_setstack(
+		    &attr, fk.fk_base + fk.fk_page, fk.fk_size);
 	if (error == 0) {
 		sigfillset(&all);
 		pthread_sigmask(SIG_BLOCK, &all, &old);
@@ -97,6 +108,8 @@ frz_pool_one(struct frz_pool *fp)
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 	}
 	pthread_attr_destroy(&attr);
+	if (error != 0)
+		munmap(fk.fk_base, fk.fk_page + fk.fk_size);
 	return (error);
 }
 

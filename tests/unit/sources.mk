@@ -1,14 +1,16 @@
 # Unit tests: t_FILE.c tests the source FILE.c, one to one.  Add its name here;
 # it is linked with cmocka and the archives below.
 
-UNIT_ARCHIVES= emulink.a daemon.a plan.a ctl.a lib.a common.a core.a common.a
+# Frz_pool.o is of the freezer, which is no archive.
+UNIT_ARCHIVES= $(UNIT_OBJS_$(OS)) emulink.a daemon.a plan.a ctl.a lib.a common.a core.a common.a
 UNIT_LIBS= $(PLAN_LIBS)
 UNIT_TESTS+=
 UNIT_TESTS+= t_plan.t t_check.t t_fs_types.t t_fs_table.t
 UNIT_TESTS+= t_conf.t t_conf_file.t t_report.t t_guid.t
 UNIT_TESTS+= t_json.t t_ckpt.t t_ckpt_digest.t t_history.t t_prom.t t_ctl_chart.t
 UNIT_TESTS+= t_notify.t t_fdwait.t t_apart.t
-UNIT_TESTS_Linux= t_confine.t
+UNIT_TESTS_Linux= t_confine.t t_frz_pool.t
+UNIT_OBJS_Linux= frz_pool.o
 UNIT_TESTS+= $(UNIT_TESTS_$(OS))
 UNIT_TESTS+= t_stage.t t_stage_lost.t t_action.t
 UNIT_TESTS+= t_client.t
