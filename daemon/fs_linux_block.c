@@ -240,12 +240,36 @@ walk_served(struct walk *wk, const char *dir)
 		fs_table_served(wk->wk_ft, wk->wk_fs, name);
 }
 
+/*
+ * What a device is made of: others, an image, or one device that stands in the
+ * place of an image: a loop device may have that, and a zram that writes back
+ * ("none" where it does not) is no part of it.
+ */
+static int
+walk_below(struct walk *wk, const char *dir)
+{
+	char file[PATH_LEN], whole[PATH_LEN];
+	bool loop, named;
+	int error;
+
+	loop = line_of(wk->wk_ft, dir, "loop/backing_file", file, sizeof(file));
+	named = (loop ||
+		    line_of(
+			wk->wk_ft, dir, "backing_dev", file, sizeof(file))) &&
+	    strncmp(file, "/dev/", 5) == 0 &&
+	    find_by_name(wk->wk_ft, wk->wk_root, file, whole, sizeof(whole));
+	if (loop && !named)
+		return (walk_image(wk, file));
+	error = walk_parts(wk, dir, "slaves");
+	return (error == 0 && named ? walk_device(wk, whole) : error);
+}
+
 /* A device by its directory, or by a link to that. */
 static int
 walk_device(struct walk *wk, const char *dir)
 {
 	struct fs_system *fy = &wk->wk_ft->ft_fs[wk->wk_fs];
-	char whole[PATH_LEN], file[PATH_LEN];
+	char whole[PATH_LEN];
 	int error;
 
 	if (wk->wk_depth == DEPTH_MAX) {
@@ -260,16 +284,8 @@ walk_device(struct walk *wk, const char *dir)
 	error = walk_note(wk, dir);
 	if (error != 0)
 		return (error == EEXIST ? 0 : error);
-	if (line_of(wk->wk_ft, dir, "loop/backing_file", file, sizeof(file)))
-		return (walk_image(wk, file));
 	wk->wk_depth++;
-	error = walk_parts(wk, dir, "slaves");
-	/* What a zram writes back to, which is no part of it ("none"). */
-	if (error == 0 &&
-	    line_of(wk->wk_ft, dir, "backing_dev", file, sizeof(file)) &&
-	    strncmp(file, "/dev/", 5) == 0 &&
-	    find_by_name(wk->wk_ft, wk->wk_root, file, whole, sizeof(whole)))
-		error = walk_device(wk, whole);
+	error = walk_below(wk, dir);
 	wk->wk_depth--;
 	return (error);
 }

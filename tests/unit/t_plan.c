@@ -353,6 +353,7 @@ images_are_frozen_before_what_they_lie_on(void **state)
 {
 	(void)state;
 	try("images");
+	try("looped");
 	try("zram");
 }
 
