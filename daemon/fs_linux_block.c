@@ -221,10 +221,12 @@ find_by_name(struct fs_table *ft, const char *root, const char *source,
 	return (found);
 }
 
-/* A device that a process serves, or a partition of one, is told by its name.
+/*
+ * A device that a process serves, or a partition of one, is told by its name;
+ * so is a volume of a ZFS pool, of which nothing shows the pool's disks.
  */
 static void
-walk_served(struct walk *wk, const char *dir)
+walk_name(struct walk *wk, const char *dir)
 {
 	char to[PATH_LEN];
 	ssize_t n = readlink(dir, to, sizeof(to) - 1);
@@ -238,6 +240,8 @@ walk_served(struct walk *wk, const char *dir)
 		name = strrchr(name, '/') + 1;
 	if (fs_is_served(name))
 		fs_table_served(wk->wk_ft, wk->wk_fs, name);
+	else if (strncmp(name, "zd", 2) == 0)
+		wk->wk_ft->ft_fs[wk->wk_fs].fy_ground = FS_GROUND_UNSEEN;
 }
 
 /*
@@ -276,7 +280,7 @@ walk_device(struct walk *wk, const char *dir)
 		fy->fy_ground = FS_GROUND_UNSEEN;
 		return (0);
 	}
-	walk_served(wk, dir);
+	walk_name(wk, dir);
 	/* The directory of a partition is in that of its disk. */
 	if (exists(wk->wk_ft, dir, "partition") &&
 	    join(whole, sizeof(whole), dir, ".."))

@@ -328,6 +328,7 @@ what_lies_on_no_disk_that_the_host_names_is_left_alone(void **state)
 	(void)state;
 	try("gen2-one-disk");
 	try("gen2-part-of-a-volume");
+	try("gen2-zvol");
 	try("gen1-one-disk");
 }
 
