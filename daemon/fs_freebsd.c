@@ -143,6 +143,9 @@ add_mount(struct fs_table *ft, const struct statfs *sf)
 	m->fm_root = "/";
 	m->fm_major = (uint32_t)sf->f_fsid.val[0];
 	m->fm_minor = (uint32_t)sf->f_fsid.val[1];
+	/* Told to root only; others ask for a plan to read it. */
+	if (m->fm_major == 0 && m->fm_minor == 0)
+		m->fm_minor = i + 1;
 	m->fm_id = (uint64_t)m->fm_major << 32 | m->fm_minor;
 	m->fm_parent = fs_earlier(ft, i, m->fm_point);
 	for (unsigned int j = 0; j < i; j++)

@@ -256,6 +256,24 @@ in_a_jail_it_says_why_it_cannot_work(void **state)
 	unload();
 }
 
+/* The kernel keeps the fsid of each from who is not root. */
+static void
+who_has_no_rights_is_told_the_same(void **state)
+{
+	char err[256] = "";
+	struct plan pn;
+
+	(void)state;
+	load("ufs");
+	for (int i = 0; i < fbsd_machine.fm_nmounts; i++)
+		memset(&fbsd_machine.fm_mounts[i].f_fsid, 0,
+		    sizeof(fbsd_machine.fm_mounts[i].f_fsid));
+	assert_int_equal(plan_make(&pn, &ma.ma_policy, err, sizeof(err)), 0);
+	expect_plan("ufs", &ma.ma_expect, &pn);
+	plan_free(&pn);
+	unload();
+}
+
 static void
 mounts_that_come_while_the_table_is_read_are_not_lost(void **state)
 {
@@ -322,6 +340,7 @@ main(void)
 		cmocka_unit_test(a_list_that_is_not_understood_means_all_disks),
 		cmocka_unit_test(without_the_list_of_cam_all_disks_are_meant),
 		cmocka_unit_test(in_a_jail_it_says_why_it_cannot_work),
+		cmocka_unit_test(who_has_no_rights_is_told_the_same),
 		cmocka_unit_test(
 		    mounts_that_come_while_the_table_is_read_are_not_lost),
 		cmocka_unit_test(a_mount_is_named_by_its_own_fsid),
