@@ -183,6 +183,28 @@ add(struct fs_table *ft, const struct fs_table *other, unsigned int fs,
 }
 
 /*
+ * Every path leads through the root.  That of this machine does not count, as
+ * elsewhere; a container's may be served by a process of it.
+ */
+static void
+find_detours(const struct fs_table *ft, struct fs_table *other)
+{
+	unsigned int own = fs_table_resolve(ft, "/");
+	unsigned int root = fs_table_resolve(other, "/");
+	const struct fs_mount *m;
+
+	if (root == FS_NONE)
+		return;
+	m = &other->ft_mounts[root];
+	if (!fs_class_may_hang(fs_class(m->fm_type)) ||
+	    (own != FS_NONE && ft->ft_mounts[own].fm_major == m->fm_major &&
+		ft->ft_mounts[own].fm_minor == m->fm_minor))
+		return;
+	for (unsigned int i = 0; i < other->ft_nmounts; i++)
+		other->ft_mounts[i].fm_detour = true;
+}
+
+/*
  * A process may end at any time; then another may still tell of it (ESRCH).
  * EINVAL is of one that nobody has waited for.
  */
@@ -199,6 +221,7 @@ read_one(struct fs_table *ft, const char *root, const char *pid)
 		fs_mounts_free(&other);
 		return (fs_is_gone(error) || error == EINVAL ? ESRCH : error);
 	}
+	find_detours(ft, &other);
 	for (unsigned int fs = 0; fs < other.ft_nfs && error == 0; fs++)
 		if (counts(&other, fs) &&
 		    !is_known(ft, &other.ft_mounts[other.ft_fs[fs].fy_first]))

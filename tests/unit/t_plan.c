@@ -641,6 +641,7 @@ what_is_mounted_in_other_namespaces_only_is_frozen_there(void **state)
 	try("elsewhere-ignored");
 	try("elsewhere-off");
 	try("elsewhere-views");
+	try("elsewhere-fuse");
 }
 
 static void
