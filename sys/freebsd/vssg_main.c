@@ -175,10 +175,10 @@ vssg_reply(struct vssg *vs)
 }
 
 /*
- * Takes the host's packets; 1 when it left some.  While all of the engine's
- * slots hold replies that wait for room, they stay in the ring.
+ * Takes the host's packets.  While all of the engine's slots hold replies that
+ * wait for room, they stay in the ring.
  */
-static int
+static void
 vssg_receive(struct vssg *vs)
 {
 	uint64_t xactid;
@@ -186,17 +186,17 @@ vssg_receive(struct vssg *vs)
 	uint8_t *buf;
 	int error, n;
 
-	/* Makes room for what waits in the ring, which nobody announces again.
-	 */
+	vs->vs_more = false;
 	vssg_reply(vs);
-	for (n = 0; vs->vs_up && n < VSSG_TURN; n++) {
+	for (n = 0; vs->vs_up; n++) {
 		buf = vss_engine_rx_buf(&vs->vs_engine);
-		if (buf == NULL)
-			return (0);
+		vs->vs_more = buf == NULL || n == VSSG_TURN;
+		if (vs->vs_more)
+			return;
 		error = vs->vs_transport->vt_recv(
 		    vs->vs_arg, buf, &len, &xactid);
 		if (error == EAGAIN)
-			return (0);
+			return;
 		if (error == 0)
 			vss_engine_rx(
 			    &vs->vs_engine, len, xactid, vssg_now(vs));
@@ -207,7 +207,13 @@ vssg_receive(struct vssg *vs)
 			vssg_unusable(vs);
 		vssg_reply(vs);
 	}
-	return (vs->vs_up);
+}
+
+/* Whether packets wait in the ring that can be taken now. */
+static bool
+vssg_more(struct vssg *vs)
+{
+	return (vs->vs_more && vss_engine_rx_buf(&vs->vs_engine) != NULL);
 }
 
 /* One turn: the ring before the timers, then what the engine wants done. */
@@ -215,14 +221,13 @@ static int
 vssg_turn(struct vssg *vs, void *arg __unused)
 {
 	uint64_t now_ns;
-	int more;
 
-	more = vssg_receive(vs);
+	vssg_receive(vs);
 	now_ns = vssg_now(vs);
 	if (now_ns >= vss_engine_deadline(&vs->vs_engine))
 		vss_engine_timer(&vs->vs_engine, now_ns);
 	vssg_pump(vs);
-	return (more);
+	return (vssg_more(vs));
 }
 
 static int
@@ -253,8 +258,7 @@ vssg_callout(void *arg)
 	struct vssg *vs = arg;
 
 	vs->vs_armed_ns = VSS_ENGINE_NEVER;
-	if (vssg_turn_locked(vs))
-		vssg_callout_set(vs, 0, vssg_now(vs));
+	vssg_turn_locked(vs);
 }
 
 void
@@ -272,6 +276,9 @@ vssg_pump(struct vssg *vs)
 	at_ns = vss_engine_deadline(&vs->vs_engine);
 	if (!sent && now_ns + VSSG_ROOM_NS < at_ns)
 		at_ns = now_ns + VSSG_ROOM_NS;
+	/* Nobody announces them again, whoever has made room for them. */
+	if (vssg_more(vs))
+		at_ns = 0;
 	vssg_callout_set(vs, at_ns, now_ns);
 }
 

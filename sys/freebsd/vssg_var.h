@@ -121,7 +121,8 @@ struct vssg {
 	device_t vs_dev; /* who is attached; NULL: nobody */
 	const struct vssg_transport *vs_transport;
 	void *vs_arg;
-	bool vs_up; /* the transport may be used */
+	bool vs_up;   /* the transport may be used */
+	bool vs_more; /* a turn left packets in the ring */
 
 	struct vss_engine vs_engine;
 	struct vss_engine_conf vs_conf;

@@ -499,15 +499,13 @@ loaded_anew_it_is_whole(void **state)
 	thaw();
 }
 
-static void
-replies_wait_for_room_and_none_is_lost(void **state)
+/* Nobody reads the guest's ring, until the host's is full as well. */
+static uint32_t
+ask_until_both_rings_are_full(void)
 {
 	uint8_t pkt[VSS_WIRE_MIN_LEN];
-	uint64_t first = last_xactid + 1;
-	uint32_t asked = 0, n = 0;
+	uint32_t asked = 0;
 
-	(void)state;
-	/* Nobody reads the guest's ring, until the host's is full as well. */
 	packet(pkt, VSS_WIRE_GET_DM_INFO);
 	while (kpi_host_send(chan, VMBUS_RING_INBAND, last_xactid + 1, pkt,
 		   sizeof(pkt)) == 0) {
@@ -516,12 +514,45 @@ replies_wait_for_room_and_none_is_lost(void **state)
 		kpi_host_settle(chan);
 	}
 	assert_true(asked > 800);
+	return (asked);
+}
+
+static void
+replies_wait_for_room_and_none_is_lost(void **state)
+{
+	uint64_t first = last_xactid + 1;
+	uint32_t asked, n = 0;
+
+	(void)state;
+	asked = ask_until_both_rings_are_full();
 	while (n < asked) {
 		kpi_host_settle(chan);
 		kpi_advance_ms(11);
 		for (; reply_to(first + n, 0) != NOREPLY; n++)
 			;
 	}
+}
+
+/* The host signals no packet that follows one which was left in its ring. */
+static void
+requests_left_in_the_ring_outlast_a_client_that_sends_the_replies(void **state)
+{
+	uint64_t first = last_xactid + 1;
+	uint32_t asked, n = 0;
+	int i;
+
+	(void)state;
+	asked = ask_until_both_rings_are_full();
+	for (; reply_to(first + n, 0) != NOREPLY; n++)
+		;
+	/* There is room now, and a client's call is the first to find it. */
+	assert_int_equal(read_op(&app), HV_VSS_NONE);
+	for (i = 0; n < asked && i < 100; i++) {
+		kpi_advance_ms(11);
+		for (; reply_to(first + n, 0) != NOREPLY; n++)
+			;
+	}
+	assert_int_equal(n, asked);
 }
 
 int
@@ -553,6 +584,8 @@ main(void)
 		CASE(a_broken_engine_takes_a_turn_at_a_time),
 		CASE(loaded_anew_it_is_whole),
 		CASE(replies_wait_for_room_and_none_is_lost),
+		CASE(
+		    requests_left_in_the_ring_outlast_a_client_that_sends_the_replies),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
