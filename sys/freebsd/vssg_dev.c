@@ -353,6 +353,19 @@ vssg_dev_knotes(struct vssg *vs)
 	return (n);
 }
 
+static bool
+vssg_dev_used(struct vssg *vs)
+{
+	uint32_t i;
+	bool used = false;
+
+	mtx_lock(&vs->vs_mtx);
+	for (i = 0; i < VSSG_NOPENS; i++)
+		used = used || vs->vs_opens[i].vo_used;
+	mtx_unlock(&vs->vs_mtx);
+	return (used);
+}
+
 /* The state is VSSG_STOPPING: every call that begins now fails. */
 void
 vssg_dev_stop(struct vssg *vs)
@@ -369,4 +382,7 @@ vssg_dev_stop(struct vssg *vs)
 			destroy_dev(vs->vs_cdevs[i]);
 		vs->vs_cdevs[i] = NULL;
 	}
+	/* It does not wait for a destructor that a last close has begun. */
+	while (vssg_dev_used(vs))
+		pause_sbt("vssgcl", 10 * SBT_1MS, 0, 0);
 }

@@ -36,6 +36,7 @@ static LIST_HEAD(kpi_cdev_list, cdev) kpi_cdevs = LIST_HEAD_INITIALIZER(
     kpi_cdevs);
 static _Thread_local struct thread *kpi_td;
 static void (*kpi_taken)(void);
+static void (*kpi_closing_fn)(void);
 
 static void kpi_knote_drop(struct knote *kn);
 
@@ -188,13 +189,23 @@ static void
 kpi_file_destroy_priv(struct kpi_file *fp)
 {
 	void (*dtor)(void *) = fp->f_dtor;
+	void *priv = fp->f_priv;
+	bool closing = fp->f_file.f_count == 0;
 
 	fp->f_dtor = NULL;
 	if (dtor == NULL)
 		return;
 	pthread_mutex_unlock(&kpi_fs_lock);
-	dtor(fp->f_priv);
+	if (closing && kpi_closing_fn != NULL)
+		kpi_closing_fn();
+	dtor(priv);
 	pthread_mutex_lock(&kpi_fs_lock);
+}
+
+void
+kpi_closing(void (*fn)(void))
+{
+	kpi_closing_fn = fn;
 }
 
 /*

@@ -32,6 +32,11 @@ struct thread *kpi_thread(const char *comm, pid_t pid, uid_t uid);
 void kpi_thread_free(struct thread *td);
 int kpi_open(struct thread *td, const char *name, struct kpi_file **fp);
 void kpi_close(struct kpi_file *fp);
+/*
+ * Called in a last close, when the file is off its device's list and its
+ * destructor is about to run: destroy_dev() does not wait for it.
+ */
+void kpi_closing(void (*fn)(void));
 int kpi_ioctl(struct kpi_file *fp, u_long cmd, void *data);
 /* Waits at most ms of real time for one of events. */
 int kpi_poll(struct kpi_file *fp, int events, int ms);
