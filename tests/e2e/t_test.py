@@ -211,6 +211,18 @@ def a_client_that_lets_go_makes_it_fail():
 
 
 @case
+def a_daemon_that_dies_makes_it_fail_at_once():
+    m = guest()
+    m.host("hold=60000")
+    # With its host there, nothing but the end of the daemon wakes the driver.
+    until(lambda: status(m)["host"]["connected"], "the host")
+    p = begin(m)
+    m.daemon.kill()
+    check(p.wait(5) == 2, p.output())
+    check(last(m)["outcome"] == "lost" and not status(m)["lost"], last(m))
+
+
+@case
 def a_driver_that_is_told_to_end_lets_go_first():
     m = guest()
     writer = Writer("/mnt/ext4")
