@@ -49,7 +49,8 @@ def as_user(name):
 
 class Session:
     """marker(n) is the client's input that makes it write a line with
-    "##n", which ends an answer."""
+    "##n", which ends an answer.  Who asks one that has ended hears of it (Gone),
+    as of one that ends then."""
 
     def __init__(self, argv, marker, env, user):
         self._marker = marker
@@ -84,6 +85,8 @@ class Session:
                 lines.append(line.strip())
 
     def _send(self, text):
+        if self._proc.stdin.closed:
+            raise Gone("it was ended")
         self._n += 1
         self._beating = False
         try:
