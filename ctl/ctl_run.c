@@ -71,7 +71,7 @@ struct run {
 	int rn_record;	/* of that, for a successor; -1: there is none */
 	bool rn_held;	/* and freeze was answered with success */
 	bool rn_broken; /* and that was taken back */
-	char rn_broke[HV_VSS_REASON_MAX]; /* because of this */
+	char rn_broke[HV_VSS_REASON_MAX]; /* why the THAW to come fails */
 	struct ctl_dev_event rn_hold;	  /* which request that was */
 	uint64_t rn_rest_ms;		  /* since when */
 	uint64_t rn_ping_ms;		  /* when to ask, if held */
@@ -102,6 +102,18 @@ answer(
 	if (!ok)
 		snprintf(ca.ca_reason, sizeof(ca.ca_reason), "%s", reason);
 	(void)send(rn->rn_sock, &ca, sizeof(ca), MSG_NOSIGNAL);
+}
+
+/*
+ * The answer to THAW says whether the rest lasted until it came, and whether
+ * thaw, also one that nobody had asked for, did it.  What is taken back after
+ * the driver has queued THAW is not heard there.
+ */
+static void
+answer_thaw(struct run *rn, const struct ctl_dev_event *cd)
+{
+	answer(rn, cd, rn->rn_broke[0] == '\0', rn->rn_broke);
+	rn->rn_broke[0] = '\0';
 }
 
 /* The success that freeze was answered with no longer holds. */
@@ -183,7 +195,7 @@ begin(struct run *rn, const struct ctl_dev_event *cd)
 		if (rn->rn_owes)
 			begin_thaw(rn, cd, false);
 		else
-			answer(rn, cd, true, "");
+			answer_thaw(rn, cd);
 		return;
 	}
 	if (!ctl_work_has(&rn->rn_work, cd->cd_op)) {
@@ -193,8 +205,10 @@ begin(struct run *rn, const struct ctl_dev_event *cd)
 	rn->rn_cur = *cd;
 	rn->rn_internal = false;
 	rn->rn_superseded = false;
-	if (cd->cd_op == HV_VSS_FREEZE)
+	if (cd->cd_op == HV_VSS_FREEZE) {
+		rn->rn_broke[0] = '\0';
 		set_owes(rn, true);
+	}
 	begin_work(rn);
 }
 
@@ -268,9 +282,10 @@ thaw_done(struct run *rn, bool ok)
 		rn->rn_again_ms = ctl_now_ms() + THAW_AGAIN_MS;
 		return;
 	}
+	if (!ok)
+		memcpy(rn->rn_broke, cw->cw_reason, sizeof(rn->rn_broke));
 	if (!rn->rn_internal)
-		answer(rn, &rn->rn_cur, ok && !rn->rn_broken,
-		    ok ? rn->rn_broke : cw->cw_reason);
+		answer_thaw(rn, &rn->rn_cur);
 	rest_ms = ctl_now_ms() - rn->rn_rest_ms;
 	if (ok && rn->rn_held)
 		report(REPORT_NOTICE, "was at rest for %ju.%03u s",
@@ -371,6 +386,8 @@ device_gone(struct run *rn, int error)
 		supersede(rn, "the driver is gone");
 	if (rn->rn_held)
 		rn->rn_broken = true;
+	/* Its successor knows of no rest. */
+	rn->rn_broke[0] = '\0';
 	report(REPORT_NOTICE, "%s: %s; waiting for the driver", rn->rn_device,
 	    strerror(error));
 }

@@ -245,6 +245,27 @@ def a_co_process_that_lost_its_rest_makes_thaw_fail():
 
 
 @case
+def lost_and_told_after_the_host_asked_for_thaw_makes_thaw_fail():
+    """hv_vssctl is stopped meanwhile: the driver waits for thaw when it hears."""
+    guest = Guest()
+    guest.restart(co_process(
+        guest, f"echo ok; (while [ ! -e {guest.log}.go ]; do sleep 0.05; done;"
+        f" echo lost the server went away; {guest.note('lost')}) &"))
+    host = guest.hold(100)
+    guest.ctl.signal(signal.SIGSTOP)
+    with open(f"{guest.log}.go", "w", encoding="ascii"):
+        pass
+    guest.until_did("lost")
+    until(lambda: "APPS_RESUMING" in guest.machine.ctl("status", "--json")[1],
+          "the driver waits for thaw")
+    guest.ctl.signal(signal.SIGCONT)
+    status, got = replies(host)
+    check(got == {"freeze": "ok", "thaw": "fail"}, f"{status} {got}")
+    check(guest.did().count("thaw") == 1, guest.did())
+    guest.machine.driver.says("the server went away")
+
+
+@case
 def lost_while_thaw_is_asked_makes_thaw_fail():
     guest = Guest()
     guest.restart(co_process(guest, thaw="echo lost too late; echo ok"))
