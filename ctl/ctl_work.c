@@ -83,15 +83,26 @@ ctl_work_start(struct ctl_work *cw)
 void
 ctl_work_recover(struct ctl_work *cw)
 {
-	struct ctl_hookdir *hd = cw->cw_hooks;
-	char why[HV_VSS_REASON_MAX];
+	cw->cw_recover = cw->cw_hooks != NULL;
+}
 
-	if (hd == NULL)
+/*
+ * Which hooks the predecessor has frozen is not known: all are asked.  If they
+ * cannot be trusted, or looked for, that is mended or passes, as want does.
+ */
+static void
+recover(struct ctl_work *cw)
+{
+	struct ctl_hookdir *hd = cw->cw_hooks;
+
+	if (hd->hd_nhooks == 0 &&
+	    ctl_hookdir_scan(hd, cw->cw_reason, sizeof(cw->cw_reason)) != 0) {
+		cw->cw_failed = cw->cw_starved = true;
 		return;
-	if (ctl_hookdir_scan(hd, why, sizeof(why)) != 0)
-		report(REPORT_ERROR, "%s", why);
+	}
 	for (unsigned i = 0; i < hd->hd_nhooks; i++)
 		hd->hd_hooks[i].hk_owes = true;
+	cw->cw_recover = false;
 }
 
 static bool
@@ -266,6 +277,8 @@ steps_begin(struct ctl_work *cw)
 				    sizeof(cw->cw_reason)) != 0;
 	if (cw->cw_hooks != NULL && cw->cw_ask.aq_op == HV_VSS_CHECK)
 		ctl_hookdir_release(cw->cw_hooks);
+	if (cw->cw_recover && is_thaw(cw))
+		recover(cw);
 	cw->cw_at = !is_thaw(cw) ? -1 :
 	    cw->cw_hooks != NULL ? (int)cw->cw_hooks->hd_nhooks :
 				   1;

@@ -69,6 +69,7 @@ struct ctl_work {
 	struct ctl_ask cw_ask;
 	uint64_t cw_until_ms;
 	bool cw_froze;		    /* the last freeze was success */
+	bool cw_recover;	    /* what to thaw is not known yet */
 	const char *cw_why;	    /* it is being ended, and this is why */
 	struct ctl_child *cw_child; /* the command that runs */
 	int cw_at;		    /* which of the hooks that is */
@@ -97,7 +98,9 @@ int ctl_work_start(struct ctl_work *cw);
  */
 bool ctl_work_look(struct ctl_work *cw);
 
-/* A freeze was somebody else's, who is no more: thaw is for all that is there.
+/*
+ * A freeze was somebody else's, who is no more: thaw is for all hooks that are
+ * there then, and fails, as if starved, as long as they cannot be run.
  */
 void ctl_work_recover(struct ctl_work *cw);
 

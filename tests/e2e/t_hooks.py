@@ -359,6 +359,20 @@ def killed_in_the_hold_means_that_its_successor_thaws_all():
 
 
 @case
+def killed_in_the_hold_and_a_hook_not_trusted_then_thaws_when_it_is():
+    guest = Hooks("1", "2")
+    host = guest.hold(500)
+    guest.ctl.kill()
+    os.chmod(guest.path("2"), 0o775)
+    replies(host)
+    guest.ctl = guest.start(guest.options, "its predecessor was killed")
+    guest.ctl.says("2: others may write it; chmod go-w it; thaw is run again")
+    os.chmod(guest.path("2"), 0o755)
+    guest.did_in_all("1 freeze", "2 freeze", "2 thaw", "1 thaw")
+    guest.works()
+
+
+@case
 def killed_in_the_hold_and_its_hooks_removed_it_goes_on():
     guest = Hooks("1")
     host = guest.hold(500)
