@@ -50,6 +50,7 @@ enum fs_ground {
 	FS_GROUND_UNSEEN,  /* block devices cannot be looked at (no /sys) */
 	FS_GROUND_IMAGE,   /* a loop device, its image cannot be located */
 	FS_GROUND_SERVED,  /* a process or server keeps it or its image */
+	FS_GROUND_EITHER,  /* it may lie on a ZFS pool, or that on it */
 	FS_GROUND_FOREIGN, /* an upper layer that is not in the mount table */
 };
 

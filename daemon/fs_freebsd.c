@@ -192,19 +192,24 @@ stacked_ground(struct fs_table *ft, unsigned int mount)
 	return (fs_table_lies_on(ft, m->fm_fs, ft->ft_mounts[upper].fm_fs));
 }
 
+static bool
+on_volume(const char *provider)
+{
+	return (strncmp(provider, "zvol/", 5) == 0);
+}
+
 /* Of a volume GEOM does not show the pool, which need not be mounted. */
 static int
 device_ground(struct fs_table *ft, unsigned int mount, const char *provider,
     const char *conftxt)
 {
-	static const char zvol[] = "zvol/";
 	struct fs_system *fy = &ft->ft_fs[ft->ft_mounts[mount].fm_fs];
 	struct fs_mount pool = { .fm_type = "zfs" };
 
 	fy->fy_block = true;
-	if (strncmp(provider, zvol, sizeof(zvol) - 1) != 0)
+	if (!on_volume(provider))
 		return (fs_geom_ground(ft, mount, provider, conftxt));
-	pool.fm_source = provider + sizeof(zvol) - 1;
+	pool.fm_source = strchr(provider, '/') + 1;
 	fy->fy_ground = FS_GROUND_UNSEEN;
 	for (unsigned int i = 0; i < ft->ft_nmounts; i++)
 		if (same_pool(&ft->ft_mounts[i], &pool)) {
@@ -236,11 +241,104 @@ find_ground(struct fs_table *ft, const char *conftxt)
 				    m->fm_source + sizeof(dev) - 1, conftxt);
 			else if (strcmp(m->fm_type, "zfs") == 0)
 				ft->ft_fs[m->fm_fs].fy_block = true;
+			else if (fs_class(m->fm_type) == FS_CLASS_FREEZE) {
+				/* By another name of its device. */
+				ft->ft_fs[m->fm_fs].fy_block = true;
+				ft->ft_fs[m->fm_fs].fy_ground =
+				    FS_GROUND_UNSEEN;
+			}
 			break;
 		default:
 			break;
 		}
 	}
+	return (error);
+}
+
+/* The provider that a file system is on, "" if that is not told. */
+static const char *
+provider_of(const struct fs_table *ft, unsigned int fs)
+{
+	const char *source = ft->ft_mounts[ft->ft_fs[fs].fy_first].fm_source;
+
+	return (strncmp(source, "/dev/", 5) == 0 ? source + 5 : "");
+}
+
+static bool
+is_pool(const struct fs_table *ft, unsigned int fs)
+{
+	return (
+	    strcmp(ft->ft_mounts[ft->ft_fs[fs].fy_first].fm_type, "zfs") == 0);
+}
+
+static bool
+is_on_pool(const struct fs_table *ft, unsigned int fs)
+{
+	for (unsigned int on = 0; on < ft->ft_nfs; on++)
+		if (is_pool(ft, on) && fs_table_reaches(ft, fs, on))
+			return (true);
+	return (false);
+}
+
+/*
+ * Has a pool, or what is on a volume of one, lie on every stack that is not on
+ * a pool itself.  What lies on nothing is in the last step, where the worker
+ * takes pools and their volumes first.
+ */
+static int
+lies_on_stacks(struct fs_table *ft, unsigned int fs)
+{
+	int error = 0;
+
+	for (unsigned int on = 0; on < ft->ft_nfs && error == 0; on++)
+		if (ft->ft_fs[on].fy_block && ft->ft_fs[on].fy_nlower != 0 &&
+		    !is_pool(ft, on) && !fs_table_reaches(ft, on, fs) &&
+		    (is_pool(ft, fs) || !is_on_pool(ft, on)))
+			error = fs_table_lies_on(ft, fs, on);
+	return (error);
+}
+
+static int
+lies_on_earlier(struct fs_table *ft, unsigned int fs)
+{
+	int error = 0;
+
+	for (unsigned int on = 0; on < fs && error == 0; on++)
+		if (ft->ft_fs[on].fy_block && !fs_table_reaches(ft, on, fs))
+			error = fs_table_lies_on(ft, fs, on);
+	return (error);
+}
+
+/*
+ * What is on a device that GEOM does not show is taken to lie on what was
+ * mounted before it.  A pool may lie on anything, and its flush waits while
+ * that is frozen, beyond SIGKILL.  What may be above a pool or below it has no
+ * order that is safe.
+ */
+static int
+guess_unseen(struct fs_table *ft)
+{
+	struct fs_system *fy;
+	bool pools = false;
+	int error = 0;
+
+	for (unsigned int fs = 0; fs < ft->ft_nfs; fs++)
+		pools = pools || is_pool(ft, fs);
+	for (unsigned int fs = ft->ft_nfs; fs-- > 0 && error == 0;) {
+		fy = &ft->ft_fs[fs];
+		if (!fy->fy_block || fy->fy_loop ||
+		    fy->fy_ground != FS_GROUND_UNSEEN)
+			continue;
+		if (on_volume(provider_of(ft, fs)))
+			error = lies_on_stacks(ft, fs);
+		else if (pools)
+			fy->fy_ground = FS_GROUND_EITHER;
+		else
+			error = lies_on_earlier(ft, fs);
+	}
+	for (unsigned int fs = 0; fs < ft->ft_nfs && error == 0; fs++)
+		if (is_pool(ft, fs))
+			error = lies_on_stacks(ft, fs);
 	return (error);
 }
 
@@ -271,6 +369,8 @@ read_table(struct fs_table *ft, struct memory *me)
 	free(conftxt);
 	if (error == 0)
 		error = fs_table_guess(ft);
+	if (error == 0)
+		error = guess_unseen(ft);
 	if (error == 0)
 		fs_geom_disk(ft);
 	return (error);

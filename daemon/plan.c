@@ -257,6 +257,16 @@ decide_ours(
 		    m->fm_point, NULL);
 		return;
 	}
+	if (mk->mk_ft.ft_fs[fs].fy_ground == FS_GROUND_EITHER &&
+	    action == PLAN_FREEZE) {
+		refuse(mk, vd,
+		    text(mk,
+			"%s does not show what it lies on, a volume of a ZFS "
+			"pool perhaps; mount it by its path in /dev/zvol, or",
+			fs_topology),
+		    m->fm_point, NULL);
+		return;
+	}
 	if (action == PLAN_SYNC && by == NULL && mk->mk_policy->pp_strict) {
 		refuse(mk, vd, "cannot be frozen and policy=strict;",
 		    m->fm_point, text(mk, "type.%s=sync", m->fm_type));

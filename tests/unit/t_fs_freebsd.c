@@ -125,6 +125,39 @@ what_lies_on_a_pool_is_frozen_before_the_others(void **state)
 {
 	(void)state;
 	try("pools");
+	try("poolabove");
+}
+
+static void
+what_may_be_above_or_below_a_pool_is_a_veto(void **state)
+{
+	(void)state;
+	try("eitherpool");
+}
+
+/* Its flush waits for ever while what it lies on is frozen. */
+static void
+a_pool_is_flushed_before_what_is_on_no_pool_is_frozen(void **state)
+{
+	unsigned int flushed = 0, tried = 0;
+	char err[256] = "";
+	struct plan pn;
+
+	(void)state;
+	load("poolabove");
+	assert_int_equal(plan_make(&pn, &ma.ma_policy, err, sizeof(err)), 0);
+	for (size_t i = 0; i < pn.pn_nlines; i++)
+		if (pn.pn_lines[i].pl_action == PLAN_SYNC)
+			flushed = pn.pn_lines[i].pl_level;
+	for (size_t i = 0; i < pn.pn_nlines; i++)
+		if (pn.pn_lines[i].pl_action == PLAN_FREEZE &&
+		    strcmp(pn.pn_lines[i].pl_point, "/vol") != 0) {
+			assert_true(pn.pn_lines[i].pl_level > flushed);
+			tried++;
+		}
+	assert_int_equal(tried, 3);
+	plan_free(&pn);
+	unload();
 }
 
 static void
@@ -142,10 +175,11 @@ mirrors_and_labels_are_followed_down_to_each_disk(void **state)
 }
 
 static void
-without_geom_nothing_is_said_of_the_ground(void **state)
+without_geom_what_was_mounted_later_comes_first(void **state)
 {
 	(void)state;
 	try("nogeom");
+	try("othername");
 }
 
 static void
@@ -319,11 +353,15 @@ main(void)
 		cmocka_unit_test(the_datasets_of_a_zfs_pool_are_flushed_as_one),
 		cmocka_unit_test(
 		    what_lies_on_a_pool_is_frozen_before_the_others),
+		cmocka_unit_test(what_may_be_above_or_below_a_pool_is_a_veto),
+		cmocka_unit_test(
+		    a_pool_is_flushed_before_what_is_on_no_pool_is_frozen),
 		cmocka_unit_test(
 		    images_on_md_devices_are_frozen_before_what_they_lie_on),
 		cmocka_unit_test(
 		    mirrors_and_labels_are_followed_down_to_each_disk),
-		cmocka_unit_test(without_geom_nothing_is_said_of_the_ground),
+		cmocka_unit_test(
+		    without_geom_what_was_mounted_later_comes_first),
 		cmocka_unit_test(nullfs_and_unionfs_go_with_what_they_write_to),
 		cmocka_unit_test(
 		    what_jails_and_linux_programs_mount_refuses_nothing),
