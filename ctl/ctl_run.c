@@ -71,7 +71,8 @@ struct run {
 	int rn_record;	/* of that, for a successor; -1: there is none */
 	bool rn_held;	/* and freeze was answered with success */
 	bool rn_broken; /* and that was taken back */
-	char rn_broke[HV_VSS_REASON_MAX]; /* why the THAW to come fails */
+	bool rn_fails;	/* the THAW to come is to be answered so */
+	char rn_broke[HV_VSS_REASON_MAX]; /* because of this */
 	struct ctl_dev_event rn_hold;	  /* which request that was */
 	uint64_t rn_rest_ms;		  /* since when */
 	uint64_t rn_ping_ms;		  /* when to ask, if held */
@@ -112,8 +113,8 @@ answer(
 static void
 answer_thaw(struct run *rn, const struct ctl_dev_event *cd)
 {
-	answer(rn, cd, rn->rn_broke[0] == '\0', rn->rn_broke);
-	rn->rn_broke[0] = '\0';
+	answer(rn, cd, !rn->rn_fails, rn->rn_fails ? rn->rn_broke : "");
+	rn->rn_fails = false;
 }
 
 /* The success that freeze was answered with no longer holds. */
@@ -123,7 +124,7 @@ take_back(struct run *rn, const char *reason)
 	if (!rn->rn_held || rn->rn_broken)
 		return;
 	report(REPORT_NOTICE, "could not stay quiesced: %s", reason);
-	rn->rn_broken = true;
+	rn->rn_broken = rn->rn_fails = true;
 	snprintf(rn->rn_broke, sizeof(rn->rn_broke), "%s", reason);
 	answer(rn, &rn->rn_hold, false, reason);
 }
@@ -206,7 +207,7 @@ begin(struct run *rn, const struct ctl_dev_event *cd)
 	rn->rn_internal = false;
 	rn->rn_superseded = false;
 	if (cd->cd_op == HV_VSS_FREEZE) {
-		rn->rn_broke[0] = '\0';
+		rn->rn_fails = false;
 		set_owes(rn, true);
 	}
 	begin_work(rn);
@@ -282,8 +283,10 @@ thaw_done(struct run *rn, bool ok)
 		rn->rn_again_ms = ctl_now_ms() + THAW_AGAIN_MS;
 		return;
 	}
-	if (!ok)
+	if (!ok) {
+		rn->rn_fails = true;
 		memcpy(rn->rn_broke, cw->cw_reason, sizeof(rn->rn_broke));
+	}
 	if (!rn->rn_internal)
 		answer_thaw(rn, &rn->rn_cur);
 	rest_ms = ctl_now_ms() - rn->rn_rest_ms;
@@ -387,7 +390,7 @@ device_gone(struct run *rn, int error)
 	if (rn->rn_held)
 		rn->rn_broken = true;
 	/* Its successor knows of no rest. */
-	rn->rn_broke[0] = '\0';
+	rn->rn_fails = false;
 	report(REPORT_NOTICE, "%s: %s; waiting for the driver", rn->rn_device,
 	    strerror(error));
 }
