@@ -47,7 +47,7 @@ struct fs_mount {
 /* What is known of the ground that a file system lies on. */
 enum fs_ground {
 	FS_GROUND_KNOWN,   /* fy_lower is the whole of it */
-	FS_GROUND_UNSEEN,  /* block devices cannot be looked at (no /sys) */
+	FS_GROUND_UNSEEN,  /* it is not shown what a block device is made of */
 	FS_GROUND_IMAGE,   /* a loop device, its image cannot be located */
 	FS_GROUND_SERVED,  /* a process or server keeps it or its image */
 	FS_GROUND_EITHER,  /* it may lie on a ZFS pool, or that on it */

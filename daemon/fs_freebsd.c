@@ -119,15 +119,19 @@ load(struct memory *me)
 	return (me->me_count == count ? EAGAIN : 0);
 }
 
+static bool
+is_zfs(const struct fs_mount *m)
+{
+	return (strcmp(m->fm_type, "zfs") == 0);
+}
+
 /* "zroot" and "zroot/usr/home" are of one pool. */
 static bool
 same_pool(const struct fs_mount *a, const struct fs_mount *b)
 {
 	size_t len = strcspn(a->fm_source, "/");
 
-	return (strcmp(a->fm_type, "zfs") == 0 &&
-	    strcmp(b->fm_type, "zfs") == 0 &&
-	    strcspn(b->fm_source, "/") == len &&
+	return (is_zfs(a) && is_zfs(b) && strcspn(b->fm_source, "/") == len &&
 	    strncmp(a->fm_source, b->fm_source, len) == 0);
 }
 
@@ -192,6 +196,13 @@ stacked_ground(struct fs_table *ft, unsigned int mount)
 	return (fs_table_lies_on(ft, m->fm_fs, ft->ft_mounts[upper].fm_fs));
 }
 
+/* The name of its device below /dev, "" if it has none there. */
+static const char *
+provider_of(const struct fs_mount *m)
+{
+	return (strncmp(m->fm_source, "/dev/", 5) == 0 ? m->fm_source + 5 : "");
+}
+
 static bool
 on_volume(const char *provider)
 {
@@ -223,11 +234,11 @@ device_ground(struct fs_table *ft, unsigned int mount, const char *provider,
 static int
 find_ground(struct fs_table *ft, const char *conftxt)
 {
-	static const char dev[] = "/dev/";
 	int error = 0;
 
 	for (unsigned int i = 0; i < ft->ft_nmounts && error == 0; i++) {
 		const struct fs_mount *m = &ft->ft_mounts[i];
+		const char *provider = provider_of(m);
 
 		switch (fs_class(m->fm_type)) {
 		case FS_CLASS_STACKED:
@@ -236,10 +247,9 @@ find_ground(struct fs_table *ft, const char *conftxt)
 		case FS_CLASS_FREEZE:
 		case FS_CLASS_SYNC:
 		case FS_CLASS_UNKNOWN:
-			if (strncmp(m->fm_source, dev, sizeof(dev) - 1) == 0)
-				error = device_ground(ft, i,
-				    m->fm_source + sizeof(dev) - 1, conftxt);
-			else if (strcmp(m->fm_type, "zfs") == 0)
+			if (provider[0] != '\0')
+				error = device_ground(ft, i, provider, conftxt);
+			else if (is_zfs(m))
 				ft->ft_fs[m->fm_fs].fy_block = true;
 			else if (fs_class(m->fm_type) == FS_CLASS_FREEZE) {
 				/* By another name of its device. */
@@ -255,20 +265,10 @@ find_ground(struct fs_table *ft, const char *conftxt)
 	return (error);
 }
 
-/* The provider that a file system is on, "" if that is not told. */
-static const char *
-provider_of(const struct fs_table *ft, unsigned int fs)
-{
-	const char *source = ft->ft_mounts[ft->ft_fs[fs].fy_first].fm_source;
-
-	return (strncmp(source, "/dev/", 5) == 0 ? source + 5 : "");
-}
-
 static bool
 is_pool(const struct fs_table *ft, unsigned int fs)
 {
-	return (
-	    strcmp(ft->ft_mounts[ft->ft_fs[fs].fy_first].fm_type, "zfs") == 0);
+	return (is_zfs(&ft->ft_mounts[ft->ft_fs[fs].fy_first]));
 }
 
 static bool
@@ -329,7 +329,7 @@ guess_unseen(struct fs_table *ft)
 		if (!fy->fy_block || fy->fy_loop ||
 		    fy->fy_ground != FS_GROUND_UNSEEN)
 			continue;
-		if (on_volume(provider_of(ft, fs)))
+		if (on_volume(provider_of(&ft->ft_mounts[fy->fy_first])))
 			error = lies_on_stacks(ft, fs);
 		else if (pools)
 			fy->fy_ground = FS_GROUND_EITHER;

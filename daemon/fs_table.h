@@ -47,8 +47,7 @@ int fs_table_device(
 int fs_table_lies_on_file(
     struct fs_table *ft, unsigned int fs, const char *path);
 
-/* Notes that it lies on a device that a process serves, perhaps out of a file.
- */
+/* Notes that a process serves the device it is on, out of a file perhaps. */
 void fs_table_served(struct fs_table *ft, unsigned int fs, const char *device);
 
 /*
