@@ -315,7 +315,8 @@ def make_payload(path, boot, debs, scenarios):
 
 def make_all(debs, guests, scenarios, log):
     """Everything that a boot of these guests needs, as a dict of paths."""
-    for tool in ("qemu-system-x86_64", "mmdebstrap", "mke2fs", "depmod"):
+    for tool in ("qemu-system-x86_64", "apt-cache", "mmdebstrap", "mke2fs",
+                 "depmod"):
         if not shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin"):
             raise Missing("no " + tool)
     package = kernel_package()

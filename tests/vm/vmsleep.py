@@ -1,8 +1,9 @@
 # Copyright (c) 2026 The hv_vss developers
 # SPDX-License-Identifier: BSD-2-Clause
 """Ways of a guest to sleep when systemd is told to, which has us stop before, and
-what must be true of each."""
+what must be true of each; and that the kernel refuses without that."""
 
+import errno
 import os
 import subprocess
 import time
@@ -68,6 +69,28 @@ def on_disk(disk):
     put(POWER + "image_size", "0")
     with open("/sys/class/block/%s/dev" % disk[5:], encoding="ascii") as f:
         put(POWER + "resume", f.read())
+
+
+def falls_asleep():
+    """Whether all tasks have, for a few seconds; the machine stays awake."""
+    try:
+        put(POWER + "state", "mem")
+    except OSError as e:
+        check(e.errno == errno.EBUSY, "%s" % e)
+        return False
+    return True
+
+
+def is_refused(seconds):
+    """The kernel gives up to have all tasks sleep in that time.  A daemon that
+    is not in its poll() then sleeps like any other, and it is tried again."""
+    put(POWER + "pm_freeze_timeout", "%d" % (seconds * 1000))
+    put(POWER + "pm_test", "freezer")
+    try:
+        check(any(not falls_asleep() for _ in range(10)), "it slept")
+    finally:
+        put(POWER + "pm_test", "none")
+        put(POWER + "pm_freeze_timeout", "20000")
 
 
 IDLE = Suspend("s2idle", "sendkey a")
