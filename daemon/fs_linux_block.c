@@ -11,8 +11,6 @@
 
 #include "fs_linux.h"
 
-#include <sys/stat.h>
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -102,6 +100,32 @@ next_of(struct fs_table *ft, DIR *d)
 }
 
 /*
+ * Whether that path does not lead to anything.  Symbolic links are not
+ * followed: none is in a path that the kernel says, and they lead where it may
+ * hang.
+ */
+static bool
+leads_nowhere(const char *root, char *path)
+{
+	int at = open(
+	    root[0] == '\0' ? "/" : root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char *name;
+	int next;
+
+	while (at != -1 && (name = strsep(&path, "/")) != NULL) {
+		if (name[0] == '\0')
+			continue;
+		next = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		(void)close(at);
+		at = next;
+	}
+	if (at == -1)
+		return (errno == ENOENT || errno == ENOTDIR);
+	(void)close(at);
+	return (false);
+}
+
+/*
  * Whether there is no such file, as far as that may be asked.  Of one on a
  * mount that was unmounted lazily, or is in another mount namespace, the kernel
  * says the path from there, and here it leads elsewhere.
@@ -112,19 +136,14 @@ is_missing(const struct walk *wk, const char *file)
 	unsigned int on = fs_table_resolve(wk->wk_ft, file);
 	const struct fs_mount *m;
 	char path[PATH_LEN];
-	struct statx sx;
 
-	if (on == FS_NONE ||
-	    snprintf(path, sizeof(path), "%s%s", wk->wk_root, file) >=
-		(int)sizeof(path))
+	if (on == FS_NONE || strlen(file) >= sizeof(path))
 		return (false);
 	m = &wk->wk_ft->ft_mounts[on];
 	if (m->fm_detour || fs_class_may_hang(fs_class(m->fm_type)))
 		return (false);
-	return (statx(AT_FDCWD, path,
-		    AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
-		    STATX_TYPE, &sx) != 0 &&
-	    (errno == ENOENT || errno == ENOTDIR));
+	memcpy(path, file, strlen(file) + 1);
+	return (leads_nowhere(wk->wk_root, path));
 }
 
 /* An image's path; the kernel marks a file that was deleted. */

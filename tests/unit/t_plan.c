@@ -381,6 +381,7 @@ an_image_that_cannot_be_located_goes_first(void **state)
 	try("served-devices");
 	try("served-nosys");
 	try("moved-image");
+	try("image-by-link");
 }
 
 static void
