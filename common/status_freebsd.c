@@ -113,8 +113,8 @@ status_text(
 	if (error != 0) {
 		(void)snprintf(err, errlen, "%s: %s (%s)", STATUS_NODE,
 		    strerror(error),
-		    "is hv_vss_guest.ko loaded, and the machine a guest of "
-		    "Hyper-V?");
+		    "is hv_vss_guest.ko loaded, and does a host offer its "
+		    "backup service to this machine?");
 		return (error);
 	}
 	sd->sd_text = malloc(STATUS_LEN);

@@ -299,6 +299,18 @@ vssg_loop_attach(device_t dev)
 	return (error);
 }
 
+static bool
+vssg_loop_used(struct vssg_loop *lp)
+{
+	struct vssg *vs = &vssg;
+	bool used;
+
+	mtx_lock(&vs->vs_mtx);
+	used = lp->lp_open;
+	mtx_unlock(&vs->vs_mtx);
+	return (used);
+}
+
 static int
 vssg_loop_detach(device_t dev)
 {
@@ -310,6 +322,9 @@ vssg_loop_detach(device_t dev)
 	selwakeup(&lp->lp_sel);
 	mtx_unlock(&vs->vs_mtx);
 	destroy_dev(lp->lp_cdev);
+	/* As in vssg_dev_stop(): a close that has begun. */
+	while (vssg_loop_used(lp))
+		pause_sbt("vssglp", 10 * SBT_1MS, 0, 0);
 	taskqueue_drain(vs->vs_tq, &lp->lp_task);
 	vssg_detach(vs, dev, false);
 	return (0);

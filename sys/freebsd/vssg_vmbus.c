@@ -134,14 +134,18 @@ vssg_vmbus_attach(device_t dev)
 		vssg_detach(vs, dev, vmbus_chan_is_revoked(chan));
 		return (error);
 	}
+	if (devclass_find(VSSG_BASE) != NULL &&
+	    !resource_disabled(VSSG_BASE, 0))
+		device_printf(dev,
+		    "has the channel in place of the base system's driver; "
+		    "hint." VSSG_BASE ".0.disabled=1 says so for good\n");
 	vssg_channel_up(vs);
 	return (0);
 }
 
 /*
  * A revoked channel: the clients stay, and are there for the next one.  Any
- * other detach is an administrator's will, perhaps to have the base system's
- * driver instead, so the character devices go as well.
+ * other detach is an administrator's will, so the character devices go as well.
  */
 static int
 vssg_vmbus_detach(device_t dev)

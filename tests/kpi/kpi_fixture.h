@@ -19,6 +19,8 @@
 
 #include <cmocka.h>
 
+#include <unistd.h>
+
 #include "vssg_var.h"
 
 #include <dev/hyperv/hv_vss_ext.h>
@@ -190,6 +192,51 @@ client_close(struct client *c)
 	kpi_close(c->c_file);
 	kpi_thread_free(c->c_td);
 	memset(c, 0, sizeof(*c));
+}
+
+static const char *closing_node;
+static _Atomic bool close_begun, unloaded, left_behind;
+
+/* A last close that takes its time until its device is gone, and some more. */
+static inline void
+close_slowly(void)
+{
+	close_begun = true;
+	while (kpi_cdev_exists(closing_node))
+		usleep(1000);
+	usleep(NOTHING_MS * 1000);
+	left_behind = unloaded;
+}
+
+static inline void *
+close_one(void *arg)
+{
+	client_close(arg);
+	return (NULL);
+}
+
+/* begin_close, unload, end_close: whether the unload left the close behind. */
+static inline pthread_t
+begin_close(struct client *c, const char *node)
+{
+	pthread_t t;
+
+	close_begun = unloaded = left_behind = false;
+	closing_node = node;
+	kpi_closing(close_slowly);
+	pthread_create(&t, NULL, close_one, c);
+	while (!close_begun)
+		usleep(1000);
+	return (t);
+}
+
+static inline bool
+end_close(pthread_t t)
+{
+	unloaded = true;
+	pthread_join(t, NULL);
+	kpi_closing(NULL);
+	return (left_behind);
 }
 
 /* READ: the operation, HV_VSS_NONE when nothing waits. */

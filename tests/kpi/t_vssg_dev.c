@@ -5,8 +5,6 @@
 
 /* The character devices: every call, wrong ones, storms, poll and kqueue. */
 
-#include <unistd.h>
-
 #include "kpi_fixture.h"
 
 #define STORM_THREADS 4
@@ -276,42 +274,16 @@ a_file_that_is_closed_as_its_events_go_is_not_closed_under_the_mutex(
 	kpi_kqueue_close(kq);
 }
 
-static _Atomic bool close_begun, unloaded, left_behind;
-
-/* A close that takes its time until the devices are gone, and some more. */
-static void
-close_slowly(void)
-{
-	close_begun = true;
-	while (kpi_cdev_exists(FS) || kpi_cdev_exists(APP))
-		usleep(1000);
-	usleep(NOTHING_MS * 1000);
-	left_behind = unloaded;
-}
-
-static void *
-close_one(void *arg)
-{
-	client_close(arg);
-	return (NULL);
-}
-
 static void
 the_module_waits_for_a_close_that_has_begun(void **state)
 {
 	pthread_t t;
 
 	(void)state;
-	kpi_closing(close_slowly);
-	pthread_create(&t, NULL, close_one, &app);
-	while (!close_begun)
-		usleep(1000);
+	t = begin_close(&app, APP);
 	assert_int_equal(kpi_module_unload(false), EBUSY);
 	assert_int_equal(kpi_module_unload(true), 0);
-	unloaded = true;
-	pthread_join(t, NULL);
-	kpi_closing(NULL);
-	assert_false(left_behind);
+	assert_false(end_close(t));
 }
 
 /*

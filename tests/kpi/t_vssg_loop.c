@@ -187,6 +187,19 @@ unloading_under_the_host_wakes_it(void **state)
 	assert_int_equal(kpi_write(host.c_file, &hl, sizeof(hl)), ENXIO);
 }
 
+static void
+the_module_waits_for_a_close_of_the_host(void **state)
+{
+	pthread_t t;
+
+	(void)state;
+	client_close(&fs);
+	client_close(&app);
+	t = begin_close(&host, HV_VSS_LOOP_NAME);
+	assert_int_equal(kpi_module_unload(false), 0);
+	assert_false(end_close(t));
+}
+
 #define LOOP_CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -198,6 +211,7 @@ main(void)
 		LOOP_CASE(wrong_reads_and_writes_are_refused),
 		LOOP_CASE(a_full_ring_says_so_and_empties),
 		LOOP_CASE(unloading_under_the_host_wakes_it),
+		LOOP_CASE(the_module_waits_for_a_close_of_the_host),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

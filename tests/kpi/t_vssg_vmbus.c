@@ -38,6 +38,27 @@ a_hint_switches_it_off(void **state)
 	kpi_chan_free(ch);
 }
 
+/* Offers the channel anew; whether the base system's driver is spoken of. */
+static bool
+attach_beside_base(void)
+{
+	kpi_log_clear();
+	channel_offer();
+	return (kpi_log_has("in place of the base system's driver"));
+}
+
+static void
+it_says_that_it_has_the_channel_of_the_base_systems_driver(void **state)
+{
+	(void)state;
+	assert_int_equal(kpi_module_load(), 0);
+	assert_true(attach_beside_base());
+	channel_gone();
+	kpi_disable(VSSG_BASE);
+	assert_false(attach_beside_base());
+	kpi_disable(NULL);
+}
+
 static void
 a_channel_that_does_not_open_leaves_nothing(void **state)
 {
@@ -182,6 +203,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(another_class_is_not_ours),
 		CASE(a_hint_switches_it_off),
+		cmocka_unit_test_teardown(
+		    it_says_that_it_has_the_channel_of_the_base_systems_driver,
+		    close_all),
 		cmocka_unit_test_teardown(
 		    a_channel_that_does_not_open_leaves_nothing, close_all),
 		cmocka_unit_test_teardown(
