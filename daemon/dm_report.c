@@ -56,6 +56,7 @@ static const struct {
 	{ "guard", EBADF,
 	    "it could not take every file system; raise the limits of open "
 	    "files and of processes (LimitNOFILE and TasksMax of the service)" },
+	{ "guard", EOWNERDEAD, "the one that freezes has ended; try again" },
 	{ "open", EPERM, "hv_vss_daemon must be root" },
 	{ "open", ENOSYS,
 	    "its pool needs libzfs_core, which cannot be loaded; install it" },
