@@ -178,17 +178,24 @@ a_line_that_is_too_long_is_not_cut(void **state)
 	assert_non_null(strstr(t_err, ":1: the line is too long"));
 }
 
+/* This file is in tests/unit. */
+static const char *
+t_example(void)
+{
+	static char path[512];
+
+	(void)snprintf(path, sizeof(path), "%.*s../../examples/hv_vss.conf",
+	    (int)(strlen(__FILE__) - strlen("t_conf_file.c")), __FILE__);
+	return (path);
+}
+
 static void
 the_example_is_the_defaults(void **state)
 {
-	char path[512];
-	struct conf_args ca = { .ca_file = path };
+	struct conf_args ca = { .ca_file = t_example() };
 	struct conf cf, df;
 
 	(void)state;
-	/* This file is in tests/unit. */
-	(void)snprintf(path, sizeof(path), "%.*s../../examples/hv_vss.conf",
-	    (int)(strlen(__FILE__) - strlen("t_conf_file.c")), __FILE__);
 	if (conf_load(&cf, &ca, t_err, sizeof(t_err)) != 0)
 		fail_msg("%s", t_err);
 	conf_default(&df);
@@ -207,18 +214,51 @@ the_example_is_the_defaults(void **state)
 	conf_free(&cf);
 }
 
+/* No limit that follows from another one is in its way. */
+static void
+each_limit_of_the_example_can_be_changed_alone(void **state)
+{
+	static const char *const sets[] = { "check=20", "freeze=60",
+		"freeze=900", "quiesce=20", "fs=20", "hold=120", "thaw=20" };
+	struct conf cf;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+		struct conf_args ca = { .ca_file = t_example() };
+
+		assert_int_equal(
+		    conf_args_set(&ca, sets[i], t_err, sizeof(t_err)), 0);
+		if (conf_load(&cf, &ca, t_err, sizeof(t_err)) != 0)
+			fail_msg("%s: %s", sets[i], t_err);
+		conf_free(&cf);
+	}
+}
+
+/* Each system has directories of its own for what runs and for what lasts. */
+static void
+the_example_leaves_directories_to_the_system(void **state)
+{
+	char line[256];
+	FILE *f;
+
+	(void)state;
+	f = fopen(t_example(), "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) != NULL)
+		assert_true(line[0] == '#' || strstr(line, "_dir") == NULL);
+	assert_int_equal(fclose(f), 0);
+}
+
 /* Group 0 is root on Linux, and wheel on FreeBSD, which has no group root. */
 static void
 the_example_has_no_group_that_a_system_lacks(void **state)
 {
-	char path[512], line[256];
+	char line[256];
 	size_t len, seen = 0;
 	FILE *f;
 
 	(void)state;
-	(void)snprintf(path, sizeof(path), "%.*s../../examples/hv_vss.conf",
-	    (int)(strlen(__FILE__) - strlen("t_conf_file.c")), __FILE__);
-	f = fopen(path, "r");
+	f = fopen(t_example(), "r");
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f) != NULL) {
 		len = strcspn(line, " ");
@@ -260,6 +300,9 @@ main(void)
 		cmocka_unit_test(a_file_that_others_may_write_is_refused),
 		cmocka_unit_test(a_line_that_is_too_long_is_not_cut),
 		cmocka_unit_test(the_example_is_the_defaults),
+		cmocka_unit_test(
+		    each_limit_of_the_example_can_be_changed_alone),
+		cmocka_unit_test(the_example_leaves_directories_to_the_system),
 		cmocka_unit_test(the_example_has_no_group_that_a_system_lacks),
 	};
 
