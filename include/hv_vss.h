@@ -16,11 +16,17 @@
  * when the longest hold has passed, at hv_vss_close().  It comes after the
  * quiesce's answer, never while that is still under way.
  *
+ * hv_vss_close() waits for no answer.  What was put off with HV_VSS_LATER has
+ * ended before, its thread joined, or ends in vo_cancel, which is called,
+ * before resume, for an answer that is still owed, unless it was called for it
+ * already: work that comes to rest after that stays so for ever.
+ *
  * Functions return 0 or an errno.  One thread at a time calls them, and the
  * callbacks run within its hv_vss_dispatch(), hv_vss_run() or hv_vss_close();
  * hv_vss_answer() and hv_vss_stop() may be called by any thread and in signal
- * handlers.  In a child made by fork(2) all fail with EPERM, but hv_vss_close()
- * which only lets go of the child's copy.
+ * handlers until hv_vss_close() and in its vo_cancel.  In a child made by
+ * fork(2) all fail with EPERM, but hv_vss_close() which only lets go of the
+ * child's copy.
  */
 
 #ifndef _HV_VSS_H_
@@ -57,7 +63,8 @@ struct hv_vss_request {
  * quiesce	come to rest, and stay so until resume.
  * resume	go on.  NO says that the rest did not last: the backup fails.
  * cancel	nobody waits any more for the answer owed to request id after
- *		HV_VSS_LATER: end the work soon, and answer all the same.
+ *		HV_VSS_LATER: end the work soon, and answer all the same.  Does
+ *		not come for a resume.
  * link		error 0: takes part from now on.  Otherwise why it does not;
  *		it is tried again.
  */
@@ -84,7 +91,11 @@ struct hv_vss_ops {
 int hv_vss_open(struct hv_vss **vp, const char *name, int level,
     const struct hv_vss_ops *ops, void *ctx);
 
-/* Closes it; who is at rest is resumed first.  EBUSY within a callback. */
+/*
+ * Closes it; who is at rest is resumed first.  That resume has vr_left_ms 0 and
+ * does all of its work before it returns: HV_VSS_LATER counts as HV_VSS_YES.
+ * EBUSY within a callback.
+ */
 int hv_vss_close(struct hv_vss *v);
 
 /* Waits and calls back until hv_vss_stop(). */

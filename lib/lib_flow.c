@@ -44,12 +44,13 @@ put_write(
 
 /* Nobody waits for what is under way; a resume is never cut short. */
 static void
-overtake(struct flow *fl)
+overtake(struct flow *fl, const char *why)
 {
-	if (fl->fl_cur.fn_op == HV_VSS_NONE || fl->fl_cur.fn_op == HV_VSS_THAW)
+	if (fl->fl_cur.fn_op == HV_VSS_NONE ||
+	    fl->fl_cur.fn_op == HV_VSS_THAW || fl->fl_over != NULL)
 		return;
-	fl->fl_cancel = fl->fl_cancel || !fl->fl_over;
-	fl->fl_over = true;
+	fl->fl_cancel = true;
+	fl->fl_over = why;
 }
 
 /* The answer to THAW says whether the rest lasted until it came. */
@@ -76,7 +77,7 @@ notify_thaw(struct flow *fl, uint64_t id)
 		fl->fl_cur.fn_id = id;
 	} else if (fl->fl_owes) {
 		fl->fl_thaw = fn;
-		overtake(fl);
+		overtake(fl, overtaken);
 	} else {
 		write_thaw(fl, &fn, true, NULL);
 	}
@@ -94,8 +95,10 @@ flow_notify(struct flow *fl, uint32_t op, uint64_t id)
 	case HV_VSS_CHECK:
 	case HV_VSS_FREEZE:
 	case HV_VSS_PREPARE:
+		if (fl->fl_left)
+			break;
 		fl->fl_note = fn;
-		overtake(fl);
+		overtake(fl, overtaken);
 		break;
 	default:
 		put_write(fl, &fn, false, "this program does not know it");
@@ -106,7 +109,7 @@ flow_notify(struct flow *fl, uint32_t op, uint64_t id)
 static void
 answer_quiesce(struct flow *fl, bool yes, const char *reason)
 {
-	bool held = yes && !fl->fl_over;
+	bool held = yes && fl->fl_over == NULL;
 
 	fl->fl_held = held;
 	fl->fl_due = !held;
@@ -114,7 +117,7 @@ answer_quiesce(struct flow *fl, bool yes, const char *reason)
 	fl->fl_hold_ticket = fl->fl_ticket;
 	/* THAW was READ: that it is over is known. */
 	if (fl->fl_thaw.fn_op == HV_VSS_NONE)
-		put_write(fl, &fl->fl_cur, held, yes ? overtaken : reason);
+		put_write(fl, &fl->fl_cur, held, yes ? fl->fl_over : reason);
 }
 
 /* Success for FREEZE is taken back. */
@@ -146,7 +149,8 @@ flow_answer(struct flow *fl, uint64_t ticket, bool yes, const char *reason)
 	else
 		put_write(fl, cur, yes, reason);
 	cur->fn_op = HV_VSS_NONE;
-	fl->fl_cancel = fl->fl_over = false;
+	fl->fl_cancel = false;
+	fl->fl_over = NULL;
 }
 
 void
@@ -171,10 +175,18 @@ flow_gone(struct flow *fl)
 {
 	fl->fl_thaw.fn_op = fl->fl_note.fn_op = HV_VSS_NONE;
 	fl->fl_cur.fn_id = 0;
-	overtake(fl);
+	overtake(fl, overtaken);
 	flow_expired(fl, "");
 	fl->fl_broke[0] = '\0';
 	fl->fl_nwrites = 0;
+}
+
+void
+flow_leave(struct flow *fl)
+{
+	fl->fl_left = true;
+	fl->fl_note.fn_op = HV_VSS_NONE;
+	overtake(fl, "it left");
 }
 
 bool
@@ -191,7 +203,8 @@ static void
 call(struct flow *fl, const struct flow_note *fn, struct flow_act *fa)
 {
 	fl->fl_cur = *fn;
-	fl->fl_cancel = fl->fl_over = false;
+	fl->fl_cancel = false;
+	fl->fl_over = NULL;
 	fa->fa_do = FLOW_CALL;
 	fa->fa_op = fn->fn_op;
 	fa->fa_ticket = ++fl->fl_ticket;

@@ -49,11 +49,12 @@ struct flow_note {
 /* All zero is the beginning.  The fields are lib_flow.c's own, but fl_held. */
 struct flow {
 	struct flow_note fl_cur;
-	bool fl_cancel;	    /* it is to be cancelled */
-	bool fl_over;	    /* its success does not count any more */
-	uint64_t fl_ticket; /* the last one given */
+	bool fl_cancel;	     /* it is to be cancelled */
+	const char *fl_over; /* why its success does not count any more */
+	uint64_t fl_ticket;  /* the last one given */
 	struct flow_note fl_thaw;
 	struct flow_note fl_note;
+	bool fl_left; /* none of these comes any more */
 
 	bool fl_owes; /* a quiesce was begun, its resume was not */
 	bool fl_held; /* and it was answered with success, which lasts */
@@ -81,6 +82,9 @@ void flow_expired(struct flow *fl, const char *reason);
 
 /* The driver is gone, and with it every question. */
 void flow_gone(struct flow *fl);
+
+/* The program leaves: nothing is begun any more but a resume. */
+void flow_leave(struct flow *fl);
 
 /* The end: true if a resume is still due, which is now the caller's. */
 bool flow_end(struct flow *fl);

@@ -160,7 +160,7 @@ times(struct hv_vss *v, uint32_t op, struct hv_vss_request *vr)
 {
 	uint64_t max = v->hv_ops.vo_hold_max_ms;
 
-	vr->vr_left_ms = THAW_MS;
+	vr->vr_left_ms = v->hv_flow.fl_left ? 0 : THAW_MS;
 	vr->vr_hold_ms = 0;
 	if (op == HV_VSS_THAW)
 		return;
@@ -230,6 +230,9 @@ perform(struct hv_vss *v)
 			return;
 		case FLOW_CALL:
 			answer = call_back(v, fa.fa_op, fa.fa_ticket);
+			/* Who leaves waits for no answer. */
+			if (answer == HV_VSS_LATER && fl->fl_left)
+				answer = HV_VSS_YES;
 			if (answer != HV_VSS_LATER)
 				flow_answer(fl, fa.fa_ticket,
 				    answer == HV_VSS_YES, v->hv_reason);
@@ -408,7 +411,7 @@ release(struct hv_vss *v, bool in_child)
  * come meanwhile.
  */
 static void
-leave(struct hv_vss *v)
+leave_hold(struct hv_vss *v)
 {
 	struct flow_act fa = { .fa_do = FLOW_WRITE,
 		.fa_op = HV_VSS_FREEZE,
@@ -423,6 +426,22 @@ leave(struct hv_vss *v)
 	perform(v);
 }
 
+/* Cancels what is under way, and goes on whether or not that was answered. */
+static void
+leave(struct hv_vss *v)
+{
+	read_mail(v);
+	flow_leave(&v->hv_flow);
+	perform(v);
+	/* The work may have ended in vo_cancel. */
+	read_mail(v);
+	perform(v);
+	if (v->hv_flow.fl_held)
+		leave_hold(v);
+	if (flow_end(&v->hv_flow))
+		(void)call_back(v, HV_VSS_THAW, v->hv_flow.fl_ticket + 1);
+}
+
 int
 hv_vss_close(struct hv_vss *v)
 {
@@ -431,13 +450,7 @@ hv_vss_close(struct hv_vss *v)
 	if (!in_child) {
 		if (v->hv_busy)
 			return (EBUSY);
-		read_mail(v);
-		perform(v);
-		if (v->hv_flow.fl_held)
-			leave(v);
-		if (flow_end(&v->hv_flow))
-			(void)call_back(
-			    v, HV_VSS_THAW, v->hv_flow.fl_ticket + 1);
+		leave(v);
 	}
 	release(v, in_child);
 	return (0);

@@ -10,10 +10,10 @@
  *
  * It writes a line for each callback, and one thread reads orders from standard
  * input: `yes` and `no REASON` answer the last request, `now`, `later` and
- * `refuse REASON` say what callbacks return from now on, `fork` tries all in a
- * child, `stop` and the end of the input end it.  With `poll` it has a loop of
- * its own; with `plain` the driver's extensions are hidden (linked with
- * --wrap=ioctl).
+ * `refuse REASON` say what callbacks return from now on, `join` that what was
+ *put off ends with success when it is cancelled, `fork` tries all in a child,
+ *`stop` and the end of the input end it.  With `poll` it has a loop of its own;
+ *with `plain` the driver's extensions are hidden (linked with --wrap=ioctl).
  */
 
 #include <sys/ioctl.h>
@@ -39,6 +39,7 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg);
 static struct hv_vss *part;
 static bool plain;
 static atomic_int returns = HV_VSS_YES;
+static atomic_bool joins; /* the work put off ends in vo_cancel */
 static char reason[256];
 static atomic_ullong last_id;
 static atomic_bool over;
@@ -114,7 +115,7 @@ on_resume(struct hv_vss *v, const struct hv_vss_request *vr, void *ctx)
 {
 	(void)v;
 	(void)ctx;
-	say("resume");
+	say("resume left=%llu", (unsigned long long)vr->vr_left_ms);
 	if (atomic_load(&returns) == HV_VSS_LATER)
 		(void)hv_vss_answer(part, vr->vr_id, HV_VSS_YES, NULL);
 	return (
@@ -127,6 +128,8 @@ on_cancel(struct hv_vss *v, uint64_t id, void *ctx)
 	(void)v;
 	(void)ctx;
 	say("cancel%s", id == atomic_load(&last_id) ? "" : " WRONG");
+	if (atomic_load(&joins))
+		(void)hv_vss_answer(part, id, HV_VSS_YES, NULL);
 }
 
 static void
@@ -172,6 +175,8 @@ obey(char *order)
 		atomic_store(&returns, HV_VSS_LATER);
 	else if (strcmp(order, "now") == 0)
 		atomic_store(&returns, HV_VSS_YES);
+	else if (strcmp(order, "join") == 0)
+		atomic_store(&joins, true);
 	else if (strcmp(order, "fork") == 0)
 		try_in_child();
 	else if (strcmp(order, "refuse") == 0) {

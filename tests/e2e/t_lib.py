@@ -312,11 +312,37 @@ def closing_in_a_hold_resumes_and_the_host_hears_of_it():
 
 
 @case
-def closing_while_an_answer_is_owed_resumes_too():
+def closing_while_an_answer_is_owed_cancels_it_and_resumes_too():
     guest = Guest()
     host = guest.asked_to_quiesce()
     check(guest.part.close() == 0, "exit status")
     check(replies(host)[1]["freeze"] == "fail", "FREEZE is FAIL")
+    check(guest.part.lines()[-3:] == ["cancel", "resume", "closed"],
+          guest.part.lines())
+    guest.part.is_even(1)
+
+
+@case
+def what_is_quiesced_while_it_closes_is_resumed_after_that():
+    guest = Guest()
+    host = guest.asked_to_quiesce()
+    guest.part.order("join")
+    check(guest.part.close() == 0, "exit status")
+    check(replies(host)[1]["freeze"] == "fail", "FREEZE is FAIL")
+    guest.machine.driver.says("it left")
+    check(guest.part.lines()[-3:] == ["cancel", "resume", "closed"],
+          guest.part.lines())
+    guest.part.is_even(1)
+
+
+@case
+def resume_is_told_that_closing_waits_for_no_answer():
+    guest = Guest()
+    host = guest.hold(1500)
+    guest.part.order("later")
+    check(guest.part.close() == 0, "exit status")
+    check("resume left=0\n" in guest.part.process.output(), "no later answer")
+    check(replies(host)[1]["thaw"] == "fail", "THAW is FAIL")
     guest.part.is_even(1)
 
 

@@ -259,6 +259,56 @@ a_success_that_came_too_late_is_resumed(void **state)
 	rests(&fl);
 }
 
+/* What waited is not begun, also if it comes while the program leaves. */
+static void
+who_leaves_is_cancelled_and_begins_nothing(void **state)
+{
+	struct flow fl = { 0 };
+	struct flow_act fa;
+	uint64_t ticket;
+
+	(void)state;
+	flow_notify(&fl, HV_VSS_PREPARE, 1);
+	ticket = called(&fl, HV_VSS_PREPARE);
+	flow_notify(&fl, HV_VSS_FREEZE, 2);
+	assert_int_equal(next(&fl).fa_do, FLOW_CANCEL);
+	flow_leave(&fl);
+	rests(&fl); /* once is enough */
+	flow_answer(&fl, ticket, true, NULL);
+	writes(&fl, HV_VSS_PREPARE, 1, VSS_SUCCESS, "");
+	flow_notify(&fl, HV_VSS_CHECK, 3);
+	rests(&fl);
+	assert_false(flow_end(&fl));
+
+	memset(&fl, 0, sizeof(fl));
+	flow_notify(&fl, HV_VSS_FREEZE, 1);
+	ticket = called(&fl, HV_VSS_FREEZE);
+	flow_leave(&fl);
+	fa = next(&fl);
+	assert_int_equal(fa.fa_do, FLOW_CANCEL);
+	assert_int_equal(fa.fa_ticket, ticket);
+	flow_answer(&fl, ticket, true, NULL);
+	assert_false(fl.fl_held);
+	writes(&fl, HV_VSS_FREEZE, 1, VSS_FAIL, "it left");
+	flow_answer(&fl, called(&fl, HV_VSS_THAW), true, NULL);
+	rests(&fl);
+	assert_false(flow_end(&fl));
+}
+
+static void
+a_resume_is_not_cancelled_by_leaving(void **state)
+{
+	struct flow fl = { 0 };
+
+	(void)state;
+	hold(&fl, 1);
+	flow_notify(&fl, HV_VSS_THAW, 2);
+	called(&fl, HV_VSS_THAW);
+	flow_leave(&fl);
+	rests(&fl);
+	assert_false(flow_end(&fl));
+}
+
 static void
 an_unknown_request_is_refused(void **state)
 {
@@ -356,6 +406,8 @@ main(void)
 		cmocka_unit_test(a_new_request_without_thaw_resumes_first),
 		cmocka_unit_test(a_late_prepare_is_overtaken_by_freeze),
 		cmocka_unit_test(a_success_that_came_too_late_is_resumed),
+		cmocka_unit_test(who_leaves_is_cancelled_and_begins_nothing),
+		cmocka_unit_test(a_resume_is_not_cancelled_by_leaving),
 		cmocka_unit_test(an_unknown_request_is_refused),
 		cmocka_unit_test(in_any_order_one_resume_follows_each_quiesce),
 	};
