@@ -115,6 +115,10 @@ dev_call_open(fuse_req_t req, struct fuse_file_info *fi)
 	fi->fh = slot;
 	fi->direct_io = 1;
 	fi->nonseekable = 1;
+	/* Nobody's close(2) waits for a driver that is stopped. */
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 11)
+	fi->noflush = 1;
+#endif
 	/* No release follows an open that its caller did not live to see. */
 	if (fuse_reply_open(req, fi) == -ENOENT)
 		dev_close(dc, slot);

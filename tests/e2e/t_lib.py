@@ -347,6 +347,14 @@ def resume_is_told_that_closing_waits_for_no_answer():
 
 
 @case
+def a_driver_that_is_stopped_does_not_hold_up_who_closes():
+    guest = Guest()
+    guest.machine.driver.signal(signal.SIGSTOP)
+    check(guest.part.close() == 0, "exit status")
+    guest.machine.driver.signal(signal.SIGCONT)
+
+
+@case
 def without_a_driver_it_waits_and_costs_nothing():
     machine = Machine()
     part = Part(machine.app_dev)
