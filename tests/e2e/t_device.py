@@ -651,6 +651,30 @@ def plain_programs_take_part_and_stand_in_for_the_freeze_daemon():
     m.driver.says("checkpoint: ok, application consistent; stall")
 
 
+@case
+def a_plain_program_outlives_the_driver_and_takes_part_in_the_next_one():
+    m = guest()
+    program = f"{hvtest.BUILD}/tests/appvss_client"
+    apps = [hvtest.Process([program, path], name) for path, name in
+            ((m.fs_dev, "fs client"), (m.app_dev, "app client"))]
+    until(lambda: all(_sleeps_in_poll(p.pid) for p in apps),
+          "both poll their devices")
+    host = m.host("freeze", "hold=60000", "thaw")
+    is_ok(host, "freeze")
+    m.driver.kill()
+    host.process.kill()
+    for p in apps:
+        p.says("freeze\nthaw\n")
+    m.start_driver()
+    until(lambda: m.host("check").wait()[0] == 0, "the file-system device")
+    for p in apps:
+        p.says("check\n")
+    status, replies = m.host("checkpoint=true").wait()
+    check(status == 0, f"all are ok: {replies}")
+    for p in apps:
+        p.says("check\nfreeze\nthaw\n")
+
+
 def _sleeps_in_poll(pid):
     with open(f"/proc/{pid}/syscall", encoding="ascii") as f:
         # poll or ppoll, on x86-64 and on arm64
