@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import traceback
 
 YES, NO, LATER = 0, 1, 2
 APP_LEVEL = 50
@@ -37,8 +38,9 @@ class Ops(ctypes.Structure):
 
 
 class Participant:
-    """quiesce(request) and resume(request) return YES, NO or a reason why not;
-    link(error) is told whether this takes part."""
+    """quiesce(request) and resume(request) return YES, NO or a reason why not
+    (whatever else they return or raise is NO); link(error) is told whether this
+    takes part."""
 
     def __init__(self, name, quiesce, resume, link, device=None,
                  library="libhv_vss.so.1"):
@@ -58,13 +60,17 @@ class Participant:
 
     def _callback(self, function):
         def call(v, request, _):
+            # C must get an answer: what passes through here, or is no int,
+            # would be any number, such as YES.
             try:
                 answer = function(request.contents)
-            except Exception as e:  # it refuses, and says what happened
-                answer = f"{type(e).__name__}: {e}"
+            except BaseException as e:  # it refuses, and says what happened
+                answer = traceback.format_exception_only(type(e), e)[-1].strip()
             if isinstance(answer, str):
-                return self.lib.hv_vss_not_now(v, answer.encode())
-            return answer
+                return self.lib.hv_vss_not_now(
+                    v, answer.encode(errors="replace"))
+            known = type(answer) is int and answer in (YES, NO, LATER)
+            return answer if known else NO
         return Callback(call)
 
     def fileno(self):
@@ -101,6 +107,8 @@ class Ledger:
 
 
 def main():
+    if len(sys.argv) < 2:
+        sys.exit("usage: participant.py FILE [DEVICE [LIBRARY]]")
     ledger = Ledger(sys.argv[1])
     part = Participant(
         "ledger", ledger.quiesce, ledger.resume,

@@ -6,6 +6,7 @@
 resume follows each quiesce whatever becomes of the host, the driver or itself.  A
 stand-in for the freeze daemon answers at once; nothing is frozen."""
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -449,6 +450,55 @@ def the_example_in_go_takes_part():
 def the_example_in_rust_takes_part():
     plain_library("Rust")
     example(built("rs", "rustc"))
+
+
+def raises(error):
+    def function(_request):
+        raise error
+    return function
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+@case
+def whatever_becomes_of_a_callback_in_python_is_an_answer():
+    path = f"{BUILD}/tests/participant.py"
+    spec = importlib.util.spec_from_file_location("participant", path)
+    example_py = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example_py)
+    reasons = []
+
+    class Library:
+        @staticmethod
+        def hv_vss_not_now(_v, reason):
+            reasons.append(reason)
+            return example_py.NO
+    part = object.__new__(example_py.Participant)
+    part.lib = Library
+    request = example_py.Request()
+    for function, answer, reason in (
+            (lambda r: example_py.YES, 0, None),
+            (lambda r: example_py.NO, 1, None),
+            (lambda r: example_py.LATER, 2, None),
+            (lambda r: "the till is open", 1, b"the till is open"),
+            (lambda r: "\udc80", 1, b"?"),
+            (lambda r: None, 1, None), (lambda r: True, 1, None),
+            (lambda r: False, 1, None), (lambda r: 0.0, 1, None),
+            (lambda r: 2 ** 40, 1, None),
+            (raises(ValueError("no")), 1, b"ValueError: no"),
+            (raises(KeyboardInterrupt()), 1, b"KeyboardInterrupt"),
+            (raises(SystemExit(3)), 1, b"SystemExit: 3"),
+            (raises(Unspeakable()), 1, b"")):
+        reasons.clear()
+        got = part._callback(function)(None, request, None)
+        check(got == answer, f"{answer}, {reason}: {got}")
+        check(reason is None or reasons and reason in reasons[0],
+              f"{reason}: {reasons}")
+    status, _, err = hvtest.run(["/usr/bin/python3", path])
+    check(status == 1 and err.startswith("usage: "), err)
 
 
 @case
