@@ -39,6 +39,8 @@ public:
 				return HV_VSS_YES;
 			} catch (const std::exception &e) {
 				return hv_vss_not_now(v, e.what());
+			} catch (...) {
+				return HV_VSS_NO;
 			}
 		};
 		ops.vo_resume = [](hv_vss *v, const hv_vss_request *,
@@ -48,6 +50,8 @@ public:
 				return HV_VSS_YES;
 			} catch (const std::exception &e) {
 				return hv_vss_not_now(v, e.what());
+			} catch (...) {
+				return HV_VSS_NO;
 			}
 		};
 		ops.vo_link = [](hv_vss *, int error, void *) {

@@ -33,6 +33,12 @@ $(OUT)/tests/participant_cc: $(TOP)/examples/participant.cc \
 	    $(WERROR) $(VARIANT_CFLAGS) -I$(TOP)/include $(LDFLAGS_ALL) \
 	    -L$(OUT)/lib -Wl,-rpath,'$$ORIGIN/../lib' -o $@ \
 	    $(TOP)/examples/participant.cc -lhv_vss
+E2E_PROGS+= $(OUT)/tests/participant_cc_throws
+$(OUT)/tests/participant_cc_throws: $(TOP)/tests/e2e/throws.cc \
+    $(TOP)/examples/participant.cc
+	! command -v $(CXX) >/dev/null || $(CXX) -std=c++17 -Wall -Wextra \
+	    $(WERROR) $(VARIANT_CFLAGS) -I$(TOP)/include $(LDFLAGS_ALL) \
+	    -o $@ $(TOP)/tests/e2e/throws.cc
 E2E_PROGS+= $(OUT)/tests/participant_rs
 $(OUT)/tests/participant_rs: $(TOP)/examples/participant.rs \
     $(OUT)/lib/libhv_vss.so.1

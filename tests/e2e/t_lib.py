@@ -441,6 +441,12 @@ def the_example_in_cplusplus_takes_part():
 
 
 @case
+def whatever_a_callback_in_cplusplus_throws_is_an_answer():
+    status, _, err = hvtest.run([built("cc_throws", "g++")])
+    check(status == 0, f"{status} {err}")
+
+
+@case
 def the_example_in_go_takes_part():
     plain_library("Go")
     example(built("go", "golang-go"))
