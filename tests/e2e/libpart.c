@@ -132,6 +132,16 @@ on_cancel(struct hv_vss *v, uint64_t id, void *ctx)
 		(void)hv_vss_answer(part, id, HV_VSS_YES, NULL);
 }
 
+/* What is no answer is refused, what nobody waits for is ignored. */
+static void
+try_answers(void)
+{
+	if (hv_vss_answer(part, 0, HV_VSS_YES, NULL) != EINVAL ||
+	    hv_vss_answer(part, 1, HV_VSS_LATER, NULL) != EINVAL ||
+	    hv_vss_answer(part, UINT64_MAX, HV_VSS_YES, NULL) != 0)
+		say("WRONG: answers");
+}
+
 static void
 on_link(struct hv_vss *v, int error, void *ctx)
 {
@@ -247,6 +257,7 @@ main(int argc, char **argv)
 		say("open %d", error);
 		return (2);
 	}
+	try_answers();
 	error = pthread_create(&thread, NULL, read_orders, NULL);
 	if (error == 0)
 		error = own ? own_loop() : hv_vss_run(part);
