@@ -50,13 +50,16 @@ take(struct dev *dv)
 	struct ctl_dev_event cd = { .cd_kind = CTL_DEV_NOTIFY,
 		.cd_gen = dv->dv_gen,
 		.cd_ext = dv->dv_dev.ld_ext };
+	struct lib_times lt;
 	struct flow_note fn;
 	int error;
 
 	error = lib_dev_read(&dv->dv_dev, &fn);
 	if (error != 0 || fn.fn_op == HV_VSS_NONE)
 		return (error);
-	lib_dev_times(&dv->dv_dev, &cd.cd_left_ms, &cd.cd_hold_ms);
+	lib_dev_times(&dv->dv_dev, &lt);
+	cd.cd_left_ms = lt.lt_left;
+	cd.cd_hold_ms = lt.lt_hold;
 	cd.cd_op = fn.fn_op;
 	cd.cd_id = fn.fn_id;
 	(void)send(dv->dv_sock, &cd, sizeof(cd), MSG_NOSIGNAL);

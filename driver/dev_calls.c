@@ -97,6 +97,7 @@ calls_time_left(
 	memset(ht, 0, sizeof(*ht));
 	ht->ht_left_ms = vss_engine_time_left(e, now_ns) / VSS_NS_PER_MS;
 	ht->ht_hold_ms = e->e_conf->ec_hold_ns / VSS_NS_PER_MS;
+	ht->ht_freeze_ms = e->e_conf->ec_freeze_ns / VSS_NS_PER_MS;
 }
 
 static void

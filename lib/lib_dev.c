@@ -70,19 +70,21 @@ lib_dev_write(struct lib_dev *ld, const struct flow_act *fa)
 }
 
 void
-lib_dev_times(struct lib_dev *ld, uint64_t *left_ms, uint64_t *hold_ms)
+lib_dev_times(struct lib_dev *ld, struct lib_times *lt)
 {
+	static const struct lib_times plain = LIB_PLAIN_TIMES;
 	struct hv_vss_time_left ht;
 
-	*left_ms = LIB_PLAIN_LEFT_MS;
-	*hold_ms = LIB_PLAIN_HOLD_MS;
+	*lt = plain;
 	if (ld->ld_fd < 0 || !ld->ld_ext)
 		return;
 	memset(&ht, 0, sizeof(ht));
 	if (ioctl(ld->ld_fd, IOCHVVSSTIMELEFT, &ht) != 0)
 		return;
-	*left_ms = ht.ht_left_ms;
-	*hold_ms = ht.ht_hold_ms;
+	lt->lt_left = ht.ht_left_ms;
+	lt->lt_hold = ht.ht_hold_ms;
+	lt->lt_freeze = ht.ht_freeze_ms != 0 ? ht.ht_freeze_ms :
+					       LIB_UNSAID_FREEZE_MS;
 }
 
 void

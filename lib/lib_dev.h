@@ -17,9 +17,20 @@
 
 #include "lib_flow.h"
 
+/* Times of a request, in milliseconds. */
+struct lib_times {
+	uint64_t lt_left;
+	uint64_t lt_hold;
+	uint64_t lt_freeze; /* all of FREEZE */
+};
+
 /* What a plain driver cannot say: less than any known one grants. */
-#define LIB_PLAIN_LEFT_MS 8000
-#define LIB_PLAIN_HOLD_MS 60000
+#define LIB_PLAIN_TIMES            \
+	{                          \
+		8000, 60000, 30000 \
+	}
+/* And one with extensions that does not say it. */
+#define LIB_UNSAID_FREEZE_MS 120000
 
 struct lib_dev {
 	int ld_fd; /* -1: not open */
@@ -36,8 +47,7 @@ int lib_dev_read(struct lib_dev *ld, struct flow_note *fn);
 /* Answers; EINVAL: nobody waits for it. */
 int lib_dev_write(struct lib_dev *ld, const struct flow_act *fa);
 
-/* Times for a callback. */
-void lib_dev_times(struct lib_dev *ld, uint64_t *left_ms, uint64_t *hold_ms);
+void lib_dev_times(struct lib_dev *ld, struct lib_times *lt);
 
 void lib_dev_close(struct lib_dev *ld);
 

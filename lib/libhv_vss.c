@@ -32,9 +32,6 @@
 #define RETRY_MAX_MS 1000
 #define STAYED_MS    5000
 
-/* What FREEZE may still take after an application's part of it. */
-#define FREEZE_MS      120000
-#define PLAIN_SLACK_MS 30000
 /* All that THAW has. */
 #define THAW_MS 10000
 
@@ -159,14 +156,17 @@ static void
 times(struct hv_vss *v, uint32_t op, struct hv_vss_request *vr)
 {
 	uint64_t max = v->hv_ops.vo_hold_max_ms;
+	struct lib_times lt;
 
 	vr->vr_left_ms = v->hv_flow.fl_left ? 0 : THAW_MS;
 	vr->vr_hold_ms = 0;
 	if (op == HV_VSS_THAW)
 		return;
-	lib_dev_times(&v->hv_dev, &vr->vr_left_ms, &vr->vr_hold_ms);
-	v->hv_hold_ms = vr->vr_hold_ms +
-	    (v->hv_dev.ld_ext ? FREEZE_MS : PLAIN_SLACK_MS);
+	lib_dev_times(&v->hv_dev, &lt);
+	vr->vr_left_ms = lt.lt_left;
+	vr->vr_hold_ms = lt.lt_hold;
+	/* What FREEZE still takes after this one's part is not known. */
+	v->hv_hold_ms = lt.lt_hold + lt.lt_freeze;
 	if (max != 0 && max < v->hv_hold_ms)
 		v->hv_hold_ms = max;
 	if (max != 0 && max < vr->vr_hold_ms)

@@ -251,6 +251,26 @@ def its_own_longest_hold_ends_it_and_the_backup_fails():
     guest.part.is_even(1)
 
 
+def timer_s(part):
+    """In how many seconds a participant looks at the time again."""
+    fdinfo = f"/proc/{part.process.pid}/fdinfo"
+    for fd in os.listdir(fdinfo):
+        with open(f"{fdinfo}/{fd}", encoding="ascii") as f:
+            for line in f:
+                if line.startswith("it_value: ("):
+                    return int(line.split("(")[1].split(",")[0])
+    return None
+
+
+@case
+def without_a_bound_of_its_own_it_outlasts_any_freeze_that_is_allowed():
+    guest = Guest(freeze=900, fs=800, hold=900)
+    host = guest.hold(1500)
+    seconds = timer_s(guest.part)
+    check(890 + 900 <= seconds < 1800, f"it goes on after {seconds} s")
+    check(replies(host) == (0, {"freeze": "ok", "thaw": "ok"}), "it held")
+
+
 @case
 def a_driver_that_is_stopped_does_not_keep_it_quiesced():
     for loop in ((), ("poll",)):

@@ -119,6 +119,7 @@ extensions_say_name_time_and_disks(void **state)
 	serve(&app, HV_VSS_PREPARE, VSS_SUCCESS);
 	assert_int_equal(kpi_ioctl(app.c_file, IOCHVVSSTIMELEFT, &ht), 0);
 	assert_int_equal(ht.ht_hold_ms, 60000);
+	assert_int_equal(ht.ht_freeze_ms, 120000);
 	assert_true(ht.ht_left_ms > 0 && ht.ht_left_ms <= 10000);
 	assert_int_equal(kpi_ioctl(app.c_file, IOCHVVSSLUNS, &hs), 0);
 	assert_int_equal(hs.hs_form, HV_VSS_LUNS_NONE);

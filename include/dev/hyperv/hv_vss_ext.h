@@ -57,12 +57,14 @@ struct hv_vss_reason {
 
 /*
  * TIME LEFT: milliseconds until the limit that runs now passes (0 when none
- * runs or it has passed), and how long a hold may last at most.
+ * runs or it has passed), and how long a hold and, before it, all of a FREEZE
+ * may take at most (0: an older driver, which does not say).
  */
 struct hv_vss_time_left {
 	uint64_t ht_left_ms;
 	uint64_t ht_hold_ms;
-	uint8_t ht_reserved[48];
+	uint64_t ht_freeze_ms;
+	uint8_t ht_reserved[40];
 };
 
 #define HV_VSS_LUNS_MAX 260
