@@ -70,6 +70,7 @@ enum host_req_state {
 	HOST_REQ_WAITS,	  /* for room in the channel */
 	HOST_REQ_SENT,	  /* a reply is awaited */
 	HOST_REQ_DONE,	  /* its one reply came */
+	HOST_REQ_UNSENT,  /* it could not be sent in time */
 	HOST_REQ_GIVEN_UP /* no reply in time */
 };
 
@@ -97,7 +98,10 @@ struct host_front {
 	void (*hf_service)(void *front, const struct pollfd *pfd, nfds_t n);
 	/* Whether a guest is there to be asked. */
 	bool (*hf_ready)(void *front);
-	/* 0; EAGAIN: no room now; EMSGSIZE: it never fits; EIO: link broken. */
+	/*
+	 * 0; EAGAIN: no room now; EBUSY: an earlier one must be over first;
+	 * EMSGSIZE: it never fits; EIO: link broken.
+	 */
 	int (*hf_send)(void *front, const struct host_req *hr);
 	/* The request is given up; may be NULL. */
 	void (*hf_cancel)(void *front, const struct host_req *hr);
@@ -136,9 +140,10 @@ struct host {
 	uint32_t ho_n;	/* number of the action being done */
 	pid_t ho_child; /* snapshot command, 0: none */
 	int ho_child_status;
-	int ho_signal;	 /* that ended the run, or 0 */
-	int ho_nsignals; /* how many such came */
-	int ho_wakefd;	 /* read end of the pipe that signal handlers write */
+	int ho_signal;	    /* that ended the run, or 0 */
+	int ho_nsignals;    /* how many such came */
+	uint64_t ho_end_ns; /* an interrupted run is over then; 0: it is none */
+	int ho_wakefd; /* read end of the pipe that signal handlers write */
 	enum host_exit ho_exit;
 };
 

@@ -341,7 +341,7 @@ utils_send(void *front, const struct host_req *hr)
 	struct host_utils *hu = front;
 
 	if (hu->hu_req != NULL)
-		return (EAGAIN);
+		return (EBUSY);
 	hu->hu_req = utils_req(hu->hu_host, hr);
 	if (hu->hu_state != UTILS_READY) {
 		utils_end(hu, VMBUS_ICMSG_S_FAIL);

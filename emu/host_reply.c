@@ -82,9 +82,16 @@ host_done(struct host *ho, struct host_req *hr, uint32_t status)
 void
 host_give_up(struct host *ho, struct host_req *hr)
 {
-	hr->hr_state = HOST_REQ_GIVEN_UP;
+	bool unsent = hr->hr_state == HOST_REQ_WAITS;
+
+	hr->hr_state = unsent ? HOST_REQ_UNSENT : HOST_REQ_GIVEN_UP;
 	reply_print(ho, hr, NULL);
-	if (hr->hr_op == HOST_RAW && !ho->ho_lost)
+	if (unsent && !ho->ho_lost)
+		host_warn(ho,
+		    "%s could not be sent: what was before it is still with "
+		    "the guest",
+		    host_op_name(hr->hr_op));
+	if (hr->hr_op == HOST_RAW && !unsent && !ho->ho_lost)
 		return;
 	host_result(ho, HOST_EXIT_NONE);
 	if (hr->hr_n == 0 && !ho->ho_lost)
@@ -173,8 +180,8 @@ reply_unexpected(struct host *ho, struct host_req *hr, uint64_t xactid)
 		return ("answers a request from before the rescind");
 	if (hr->hr_state == HOST_REQ_DONE)
 		return ("is the second one");
-	if (hr->hr_state == HOST_REQ_WAITS)
-		return ("came before its request was sent");
+	if (hr->hr_state == HOST_REQ_WAITS || hr->hr_state == HOST_REQ_UNSENT)
+		return ("answers what was not sent");
 	host_warn(ho,
 	    "a late reply to %s (transaction %" PRIu64
 	    ") came %.1f ms after it was sent; ignored",

@@ -25,7 +25,7 @@
 
 #define RUN_FREEZE_NS (130 * VSS_NS_PER_S)
 #define RUN_OTHER_NS  (15 * VSS_NS_PER_S)
-#define RUN_RAW_NS    VSS_NS_PER_S
+#define RUN_RAW_NS    VSS_NS_PER_S	 /* for a reply, once it is sent */
 #define RUN_LAST_NS   (5 * VSS_NS_PER_S) /* for THAW of an interrupted run */
 #define RUN_KILL_NS   (2 * VSS_NS_PER_S) /* for a command to end by itself */
 #define RUN_RETRY_NS  (10 * VSS_NS_PER_MS)
@@ -46,14 +46,24 @@ run_awaits(const struct host_req *hr)
 static uint64_t
 run_limit(const struct host *ho, enum host_op op)
 {
+	if (ho->ho_timeout_ns != 0)
+		return (ho->ho_timeout_ns);
+	return (op == HOST_FREEZE ? RUN_FREEZE_NS : RUN_OTHER_NS);
+}
+
+/* What the request waits for now, room or its reply, is waited for so long. */
+static void
+run_start_clock(const struct host *ho, struct host_req *hr)
+{
 	uint64_t ns;
 
-	ns = op == HOST_FREEZE ? RUN_FREEZE_NS : RUN_OTHER_NS;
-	if (ho->ho_timeout_ns != 0)
-		ns = ho->ho_timeout_ns;
-	if (op == HOST_RAW && ns > RUN_RAW_NS)
+	ns = hr->hr_limit_ns;
+	if (hr->hr_state == HOST_REQ_SENT && hr->hr_op == HOST_RAW &&
+	    ns > RUN_RAW_NS)
 		ns = RUN_RAW_NS;
-	return (ns);
+	hr->hr_deadline_ns = host_now() + ns;
+	if (ho->ho_end_ns != 0 && hr->hr_deadline_ns > ho->ho_end_ns)
+		hr->hr_deadline_ns = ho->ho_end_ns;
 }
 
 static uint8_t
@@ -129,25 +139,34 @@ run_new_req(struct host *ho, enum host_op op, const struct host_action *raw)
 	return (hr);
 }
 
-/* Tries to send; a request without room stays as it is. */
-static void
+/*
+ * Tries to send.  EAGAIN and EBUSY: the request waits as before, its clock
+ * included.
+ */
+static int
 run_try(struct host *ho, struct host_req *hr)
 {
+	uint64_t asked_ns;
 	int error;
 
 	/* The front end may answer at once, before it returns. */
+	asked_ns = hr->hr_sent_ns;
 	hr->hr_state = HOST_REQ_SENT;
 	hr->hr_sent_ns = host_now();
-	hr->hr_deadline_ns = hr->hr_sent_ns + hr->hr_limit_ns;
 	error = ho->ho_front->hf_send(ho->ho_front_arg, hr);
-	if (error == EAGAIN)
+	if (error == EAGAIN || error == EBUSY) {
 		hr->hr_state = HOST_REQ_WAITS;
-	else if (error == EMSGSIZE) {
-		hr->hr_state = HOST_REQ_GIVEN_UP;
+		hr->hr_sent_ns = asked_ns;
+		return (error);
+	}
+	if (error == EMSGSIZE) {
+		hr->hr_state = HOST_REQ_UNSENT;
 		host_warn(ho, "%s: %u bytes do not fit the ring",
 		    host_op_name(hr->hr_op), hr->hr_len);
 		host_result(ho, HOST_EXIT_USAGE);
 	}
+	run_start_clock(ho, hr);
+	return (0);
 }
 
 static void
@@ -166,26 +185,28 @@ run_wake(struct host *ho)
 	}
 }
 
-/* Sends what waits for room, in order, and gives up what is late. */
+/*
+ * Sends what waits for room, in order, and gives up what is late.  The clock of
+ * one that waits for an earlier one to be over stands: that one's runs.
+ */
 static void
 run_requests(struct host *ho)
 {
 	struct host_req *hr;
-	bool room = true;
+	int error = 0; /* of the first that could not be sent */
 	uint64_t i, now;
 
 	now = host_now();
 	for (i = ho->ho_first; i < ho->ho_nreqs; i++) {
 		hr = ho->ho_reqs[i];
-		if (!run_awaits(hr))
-			continue;
-		if (now >= hr->hr_deadline_ns) {
+		if (hr->hr_state == HOST_REQ_WAITS && error == 0)
+			error = run_try(ho, hr);
+		if (hr->hr_state == HOST_REQ_WAITS && error == EBUSY)
+			run_start_clock(ho, hr);
+		if (run_awaits(hr) && now >= hr->hr_deadline_ns) {
 			if (ho->ho_front->hf_cancel != NULL)
 				ho->ho_front->hf_cancel(ho->ho_front_arg, hr);
 			host_give_up(ho, hr);
-		} else if (hr->hr_state == HOST_REQ_WAITS && room) {
-			run_try(ho, hr);
-			room = hr->hr_state != HOST_REQ_WAITS;
 		}
 	}
 	while (ho->ho_first < ho->ho_nreqs &&
@@ -294,7 +315,7 @@ run_send(struct host *ho, enum host_op op, const struct host_action *raw)
 	}
 	hr->hr_state = HOST_REQ_WAITS;
 	hr->hr_sent_ns = host_now();
-	hr->hr_deadline_ns = hr->hr_sent_ns + hr->hr_limit_ns;
+	run_start_clock(ho, hr);
 	run_requests(ho);
 	return (hr);
 }
@@ -485,9 +506,8 @@ run_finish(struct host *ho)
 	if (sig != 0 && !ho->ho_lost && ho->ho_frozen &&
 	    ho->ho_front->hf_ready(ho->ho_front_arg)) {
 		ho->ho_signal = 0;
+		ho->ho_end_ns = host_now() + RUN_LAST_NS;
 		hr = run_send(ho, HOST_THAW, NULL);
-		if (hr != NULL && hr->hr_deadline_ns > host_now() + RUN_LAST_NS)
-			hr->hr_deadline_ns = host_now() + RUN_LAST_NS;
 		if (hr != NULL)
 			run_await(ho, hr);
 	}

@@ -170,6 +170,7 @@ check_reqs(void)
 	for (i = 0; i < REQS; i++) {
 		hr = &fz.fz_reqs[i];
 		over = hr->hr_state == HOST_REQ_DONE ||
+		    hr->hr_state == HOST_REQ_UNSENT ||
 		    hr->hr_state == HOST_REQ_GIVEN_UP;
 		FUZZ_CHECK(over || !fz.fz_over[i]);
 		fz.fz_over[i] = over;
@@ -297,7 +298,7 @@ host_calls(uint8_t what)
 	} else if (hr->hr_state == HOST_REQ_WAITS) {
 		hr->hr_state = HOST_REQ_SENT;
 		error = utils_front.hf_send(&fz.fz_utils, hr);
-		FUZZ_CHECK(error == 0 || error == EAGAIN);
+		FUZZ_CHECK(error == 0 || error == EBUSY);
 		if (error != 0)
 			hr->hr_state = HOST_REQ_WAITS;
 	}

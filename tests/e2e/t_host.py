@@ -358,6 +358,69 @@ def a_full_ring_holds_requests_back_in_order_and_loses_none():
 
 
 @case
+def what_finds_no_room_is_given_up_after_its_time():
+    big = "raw=" + (CHECK_BYTES + 12000 * b"\7").hex()
+    run = Run(big, big, "check", options=["--timeout", "1"])
+    run.guest()
+    text = run.ends(4, "could not be sent")
+    check([fields(r) for r in run.replies()] == [
+        (1, "raw", "none", None), (2, "raw", "none", None),
+        (3, "check", "none", None)], text)
+    check(text.count("could not be sent") == 1,
+          "CHECK, which is small, was sent: " + text)
+
+
+@case
+def those_behind_what_finds_no_room_are_not_kept_longer():
+    big = "raw=" + (CHECK_BYTES + 4000 * b"\7").hex() + "&"
+    began = time.monotonic()
+    run = Run(*6 * [big], options=["--timeout", "2"])
+    run.guest()
+    run.ends(4, "could not be sent")
+    check(time.monotonic() - began < 4, "all of them at once")
+    check(sorted(r["n"] for r in run.replies()) == list(range(1, 7)),
+          run.process.output())
+
+
+@case
+def silence_to_raw_is_an_error_where_it_was_never_sent():
+    big = "raw=" + (CHECK_BYTES + 12000 * b"\7").hex()
+    run = Run(big, big, options=["--timeout", "0.5"])
+    run.guest()
+    run.ends(4, "could not be sent")
+    run = Run(big, big + "&", "hold=50", "rescind")
+    run.guest()
+    run.ends(4, "could not be sent")
+
+
+@case
+def what_was_given_up_unsent_cannot_be_answered():
+    big = "raw=" + (CHECK_BYTES + 12000 * b"\7").hex()
+    run = Run(big, big, "hold=60000", options=["--timeout", "0.5"])
+    g = run.guest()
+    until(lambda: len(run.replies()) == 2, "both lines")
+    p = g.recv()
+    g.send(p.xactid + 1, p.reply())
+    run.ends(1, "answers what was not sent")
+
+
+@case
+def an_interrupted_run_waits_five_seconds_also_for_room():
+    big = "raw=" + (CHECK_BYTES + 4000 * b"\7").hex() + "&"
+    run = Run("freeze", *4 * [big], "check&", "hold=60000",
+              options=["--timeout", "60"])
+    g = run.guest()
+    g.answer(FREEZE)
+    until(lambda: g.rx_size - g.waiting() == 64, "THAW would fill the ring")
+    began = time.monotonic()
+    run.process.signal(signal.SIGTERM)
+    run.ends(1, "interrupted")
+    check(time.monotonic() - began < 8, "five seconds are enough")
+    check(fields(run.replies()[-1])[1:3] == ("thaw", "none"),
+          run.process.output())
+
+
+@case
 def a_late_reply_is_reported_and_ignored():
     run = Run("check", "hold=300", "thaw", options=["--timeout", "1"])
     g = run.guest()

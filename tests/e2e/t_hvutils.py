@@ -197,6 +197,45 @@ def one_request_at_a_time_is_handed_over():
 
 
 @case
+def what_waits_for_another_answer_has_its_own_time_afterwards():
+    run = Run("freeze&", "thaw&", "check&", "thaw&", options=["--timeout", "2"])
+    c = Client()
+    for op in (FREEZE, THAW):
+        check(c.poll(10) and c.read()[0] == op, "a request")
+        time.sleep(1.3)
+        c.write(0)
+    c.answer(CHECK)
+    c.answer(THAW)
+    run.ends(0)
+
+
+@case
+def a_signal_ends_it_in_five_seconds_though_freeze_is_not_answered():
+    run = Run("freeze", "thaw", options=["--timeout", "60"])
+    c = Client()
+    check(c.poll(10) and c.read()[0] == FREEZE, "FREEZE")
+    began = time.monotonic()
+    run.process.signal(signal.SIGTERM)
+    run.ends(1, "thaw could not be sent")
+    check(4 < time.monotonic() - began < 8, "five seconds")
+    refused(errno.ENOTCONN, c.write, 0)
+
+
+@case
+def a_freeze_answered_after_the_signal_is_thawed():
+    run = Run("freeze", "thaw", options=["--timeout", "60"])
+    c = Client()
+    check(c.poll(10) and c.read()[0] == FREEZE, "FREEZE")
+    run.process.signal(signal.SIGTERM)
+    run.process.says("interrupted")
+    c.write(0)
+    c.answer(THAW)
+    run.ends(1)
+    check([r["op"] for r in run.replies()] == ["freeze", "thaw"],
+          run.process.output())
+
+
+@case
 def closing_answers_what_was_asked_with_failure():
     run = Run("freeze", "thaw")
     c = Client()
