@@ -67,11 +67,12 @@ struct host_action {
 };
 
 enum host_req_state {
-	HOST_REQ_WAITS,	  /* for room in the channel */
-	HOST_REQ_SENT,	  /* a reply is awaited */
-	HOST_REQ_DONE,	  /* its one reply came */
-	HOST_REQ_UNSENT,  /* it could not be sent in time */
-	HOST_REQ_GIVEN_UP /* no reply in time */
+	HOST_REQ_WAITS,	   /* for room in the channel */
+	HOST_REQ_SENT,	   /* a reply is awaited */
+	HOST_REQ_DONE,	   /* its one reply came */
+	HOST_REQ_UNSENT,   /* it could not be sent in time */
+	HOST_REQ_GIVEN_UP, /* no reply in time */
+	HOST_REQ_LATE	   /* its reply came after that */
 };
 
 struct host_req {
@@ -135,10 +136,10 @@ struct host {
 	uint32_t ho_link;	/* counts connections */
 	uint32_t ho_negotiated; /* the connection that agreed, 0: none */
 	struct vmbus_icmsg_agreed ho_agreed;
-	bool ho_frozen; /* FREEZE was sent and THAW was not */
-	bool ho_lost;	/* the link broke: nothing more can be done */
-	uint32_t ho_n;	/* number of the action being done */
-	pid_t ho_child; /* snapshot command, 0: none */
+	uint64_t ho_rescinded; /* so many requests were before a rescind */
+	bool ho_lost;	       /* the link broke: nothing more can be done */
+	uint32_t ho_n;	       /* number of the action being done */
+	pid_t ho_child;	       /* snapshot command, 0: none */
 	int ho_child_status;
 	int ho_signal;	    /* that ended the run, or 0 */
 	int ho_nsignals;    /* how many such came */

@@ -61,9 +61,6 @@ reply_finish(struct host *ho, struct host_req *hr, bool ok, uint32_t status)
 {
 	hr->hr_state = HOST_REQ_DONE;
 	hr->hr_ok = ok;
-	/* A guest that could not freeze has undone it by itself. */
-	if (hr->hr_op == HOST_FREEZE && !ok)
-		ho->ho_frozen = false;
 	reply_print(ho, hr, &status);
 	if (!ok)
 		host_result(ho, HOST_EXIT_FAIL);
@@ -178,7 +175,7 @@ reply_unexpected(struct host *ho, struct host_req *hr, uint64_t xactid)
 		return ("answers no request");
 	if (hr->hr_link != ho->ho_link)
 		return ("answers a request from before the rescind");
-	if (hr->hr_state == HOST_REQ_DONE)
+	if (hr->hr_state == HOST_REQ_DONE || hr->hr_state == HOST_REQ_LATE)
 		return ("is the second one");
 	if (hr->hr_state == HOST_REQ_WAITS || hr->hr_state == HOST_REQ_UNSENT)
 		return ("answers what was not sent");
@@ -187,7 +184,7 @@ reply_unexpected(struct host *ho, struct host_req *hr, uint64_t xactid)
 	    ") came %.1f ms after it was sent; ignored",
 	    host_op_name(hr->hr_op), xactid,
 	    (double)(host_now() - hr->hr_sent_ns) / 1e6);
-	hr->hr_state = HOST_REQ_DONE;
+	hr->hr_state = HOST_REQ_LATE;
 	return (NULL);
 }
 

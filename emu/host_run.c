@@ -301,10 +301,6 @@ run_send(struct host *ho, enum host_op op, const struct host_action *raw)
 		return (NULL);
 	}
 	hr->hr_n = ho->ho_n;
-	if (op == HOST_FREEZE)
-		ho->ho_frozen = true;
-	else if (op == HOST_THAW)
-		ho->ho_frozen = false;
 	if (ho->ho_hvutils &&
 	    (op == HOST_NEGOTIATE || op == HOST_DM_INFO ||
 		op == HOST_COMPLETE)) {
@@ -460,7 +456,7 @@ run_rescind(struct host *ho)
 		if (run_awaits(ho->ho_reqs[i]))
 			host_give_up(ho, ho->ho_reqs[i]);
 	ho->ho_first = ho->ho_nreqs;
-	ho->ho_frozen = false;
+	ho->ho_rescinded = ho->ho_nreqs;
 }
 
 static void
@@ -488,6 +484,45 @@ run_action(struct host *ho, const struct host_action *ha)
 	}
 }
 
+/* The VSS operation that a packet asks for, also a raw one's; or -1. */
+static int
+run_asks_for(const struct host_req *hr)
+{
+	struct vmbus_icmsg im;
+
+	if (vmbus_icmsg_decode(hr->hr_pkt, hr->hr_len, &im) != 0 ||
+	    im.im_type != VMBUS_ICMSG_VSS || im.im_len <= VMBUS_ICMSG_O_BODY)
+		return (-1);
+	return (hr->hr_pkt[VMBUS_ICMSG_O_BODY]);
+}
+
+/*
+ * Whether a FREEZE may have been done and no THAW after it.  A guest that could
+ * not freeze has undone that one by itself, and what it had frozen before is
+ * as it was.
+ */
+static bool
+run_may_be_frozen(const struct host *ho)
+{
+	const struct host_req *hr;
+	uint64_t i;
+	int op;
+
+	for (i = ho->ho_nreqs; i-- > ho->ho_rescinded;) {
+		hr = ho->ho_reqs[i];
+		if (hr->hr_state == HOST_REQ_UNSENT ||
+		    (hr->hr_state == HOST_REQ_DONE && !hr->hr_ok))
+			continue;
+		op = run_asks_for(hr);
+		if (op == VSS_WIRE_FREEZE)
+			return (true);
+		if (op == VSS_WIRE_THAW && hr->hr_state != HOST_REQ_WAITS &&
+		    hr->hr_state != HOST_REQ_GIVEN_UP)
+			return (false);
+	}
+	return (false);
+}
+
 /* An interrupted run lets the guest go before it ends. */
 static void
 run_finish(struct host *ho)
@@ -503,7 +538,7 @@ run_finish(struct host *ho)
 					"SIGTERM");
 		host_result(ho, HOST_EXIT_USAGE);
 	}
-	if (sig != 0 && !ho->ho_lost && ho->ho_frozen &&
+	if (sig != 0 && !ho->ho_lost && run_may_be_frozen(ho) &&
 	    ho->ho_front->hf_ready(ho->ho_front_arg)) {
 		ho->ho_signal = 0;
 		ho->ho_end_ns = host_now() + RUN_LAST_NS;

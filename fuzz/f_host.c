@@ -171,7 +171,8 @@ check_reqs(void)
 		hr = &fz.fz_reqs[i];
 		over = hr->hr_state == HOST_REQ_DONE ||
 		    hr->hr_state == HOST_REQ_UNSENT ||
-		    hr->hr_state == HOST_REQ_GIVEN_UP;
+		    hr->hr_state == HOST_REQ_GIVEN_UP ||
+		    hr->hr_state == HOST_REQ_LATE;
 		FUZZ_CHECK(over || !fz.fz_over[i]);
 		fz.fz_over[i] = over;
 		FUZZ_CHECK(over || !fz.fz_host.ho_lost);

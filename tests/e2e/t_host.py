@@ -745,6 +745,94 @@ def a_freeze_under_way_is_thawed_when_the_run_is_interrupted():
     run.ends(1)
 
 
+def interrupted(run, g, frozen):
+    """SIGTERM during its hold, after which THAW is sent or nothing."""
+    run.process.signal(signal.SIGTERM)
+    if frozen:
+        g.answer(THAW)
+    run.ends(1, "interrupted")
+    check(frozen or not g.waiting(), "nothing was sent")
+
+
+@case
+def a_second_freeze_that_is_refused_leaves_the_first_to_be_thawed():
+    run = Run("freeze", "freeze", "hold=60000", "thaw")
+    g = run.guest()
+    g.answer(FREEZE)
+    g.answer(FREEZE, FAIL)
+    until(lambda: len(run.replies()) == 2, "both lines")
+    interrupted(run, g, frozen=True)
+
+    run = Run("freeze&", "freeze", "hold=60000", "thaw")
+    g = run.guest()
+    first = g.recv()
+    g.answer(FREEZE, FAIL)
+    run.reply("freeze")
+    run.process.signal(signal.SIGTERM)
+    p = g.recv()
+    check(p.op == THAW, "THAW")
+    g.send(first.xactid, first.reply())
+    g.send(p.xactid, p.reply())
+    run.ends(1, "interrupted")
+
+
+@case
+def a_freeze_that_was_refused_leaves_nothing_to_thaw():
+    run = Run("freeze", "hold=60000", "thaw")
+    g = run.guest()
+    g.answer(FREEZE, FAIL)
+    run.reply("freeze")
+    interrupted(run, g, frozen=False)
+
+
+@case
+def a_freeze_that_is_answered_late_is_thawed():
+    run = Run("freeze", "hold=60000", "thaw", options=["--timeout", "0.5"])
+    g = run.guest()
+    p = g.recv()
+    run.reply("freeze")
+    g.send(p.xactid, p.reply())
+    run.process.says("a late reply")
+    interrupted(run, g, frozen=True)
+
+
+@case
+def a_thaw_that_was_refused_or_not_answered_is_sent_again():
+    for status in (FAIL, None):
+        run = Run("freeze", "thaw", "hold=60000", options=["--timeout", "1"])
+        g = run.guest()
+        g.answer(FREEZE)
+        p = g.recv()
+        if status is not None:
+            g.send(p.xactid, p.reply(status))
+        run.reply("thaw")
+        interrupted(run, g, frozen=True)
+
+
+@case
+def a_raw_freeze_is_thawed_too_unless_a_raw_thaw_was_sent():
+    thaw = CHECK_BYTES[:28] + b"\6" + CHECK_BYTES[29:]
+    for raws in ([FREEZE_BYTES], [FREEZE_BYTES, thaw], [CHECK_BYTES]):
+        run = Run(*("raw=" + b.hex() for b in raws), "hold=60000")
+        g = run.guest()
+        for _ in raws:
+            g.answer()
+        until(lambda: len(run.replies()) == len(raws), "the lines")
+        interrupted(run, g, frozen=raws == [FREEZE_BYTES])
+
+
+@case
+def what_was_frozen_before_a_rescind_is_not_thawed_after_it():
+    run = Run("freeze", "rescind", "check", "hold=60000")
+    g = run.guest()
+    g.answer(FREEZE)
+    check(g.closed(), "the link is closed")
+    g = run.guest()
+    g.answer(CHECK)
+    run.reply("check")
+    interrupted(run, g, frozen=False)
+
+
 @case
 def a_full_standard_output_is_an_error():
     d = tempfile.mkdtemp(prefix="hv.")
