@@ -111,8 +111,8 @@ host_signal(int sig)
 static int
 host_signals(struct host *ho)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
-	struct sigaction sa;
+	static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction sa, was;
 	size_t i;
 	int fds[2];
 
@@ -124,9 +124,16 @@ host_signals(struct host *ho)
 	sigemptyset(&sa.sa_mask);
 	sa.sa_flags = SA_RESTART;
 	sa.sa_handler = host_signal;
-	for (i = 0; i < VSS_NELEM(signals); i++)
-		if (sigaction(signals[i], &sa, NULL) != 0)
+	for (i = 0; i < VSS_NELEM(ends); i++) {
+		if (sigaction(ends[i], NULL, &was) != 0)
 			return (errno);
+		/* As nohup has it: who started this wants it to go on. */
+		if (was.sa_handler != SIG_IGN &&
+		    sigaction(ends[i], &sa, NULL) != 0)
+			return (errno);
+	}
+	if (sigaction(SIGCHLD, &sa, NULL) != 0)
+		return (errno);
 	sa.sa_handler = SIG_IGN;
 	return (sigaction(SIGPIPE, &sa, NULL) == 0 ? 0 : errno);
 }

@@ -687,7 +687,9 @@ def a_checkpoint_whose_command_fails_thaws_and_says_5():
 
 @case
 def an_interrupted_hold_is_thawed_first():
-    for sig in (signal.SIGTERM, signal.SIGINT):
+    for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # Where the tests run in the background it may be ignored.
+        signal.signal(sig, signal.default_int_handler)
         run = Run("freeze", "hold=60000", "thaw")
         g = run.guest()
         g.answer(FREEZE)
@@ -831,6 +833,35 @@ def what_was_frozen_before_a_rescind_is_not_thawed_after_it():
     g.answer(CHECK)
     run.reply("check")
     interrupted(run, g, frozen=False)
+
+
+@case
+def a_signal_that_was_ignored_from_the_beginning_stays_ignored():
+    d = tempfile.mkdtemp(prefix="hv.")
+    after(shutil.rmtree, d, True)
+    run = Process(["env", "--ignore-signal=HUP", f"{BIN}/hv_vss_host",
+                   "--listen", f"{d}/s", "--json", "check", "thaw"])
+    g = Guest(f"{d}/s")
+    after(g.close)
+    g.answer(NEGOTIATE)
+    g.answer(CHECK)
+    run.says('"check"')
+    run.signal(signal.SIGHUP)
+    g.answer(THAW)
+    check(run.wait() == 0, run.output())
+
+
+@case
+def the_commands_end_is_noticed_by_who_was_told_to_ignore_it():
+    d = tempfile.mkdtemp(prefix="hv.")
+    after(shutil.rmtree, d, True)
+    run = Process(["env", "--ignore-signal=CHLD", f"{BIN}/hv_vss_host",
+                   "--listen", f"{d}/s", "snapshot=exit 3", "check"])
+    g = Guest(f"{d}/s")
+    after(g.close)
+    g.answer(NEGOTIATE)
+    g.answer(CHECK)
+    check(run.wait() == 5 and "exited with 3" in run.output(), run.output())
 
 
 @case
