@@ -5,8 +5,9 @@
 
 /*
  * The ring link, both ends: sockets, descriptors and shared memory.  See
- * emulink.h for its bytes and rules.  Nothing here blocks, and nothing that the
- * other end sends is used before it was checked.
+ * emulink.h for its bytes and rules.  Nothing here blocks but for what it says
+ * of signals, and nothing that the other end sends is used before it was
+ * checked.
  */
 
 #include <sys/eventfd.h>

@@ -118,9 +118,11 @@ int emulink_accept(struct emulink *el, int listen_fd, uint32_t pages);
 int emulink_input(struct emulink *el);
 
 /*
- * Signals the other end; takes the signals that came.  Neither ever blocks.
- * Returns 0, or EPROTO: the other end tampered with the event (el_why); the
- * caller closes.
+ * Signals the other end; takes the signals that came.  Returns 0, or EPROTO:
+ * the other end tampered with the event (el_why); the caller closes.  Neither
+ * blocks, with one exception: O_NONBLOCK is both ends' own, and an end that
+ * clears it after it was looked at, in the instant before the call, can make
+ * the other wait for it.
  */
 int emulink_signal(struct emulink *el);
 int emulink_clear(struct emulink *el);
