@@ -11,9 +11,10 @@ lib.a: $(LIB_OBJS)
 	rm -f $@ && $(AR) rcs $@ $(LIB_OBJS)
 PROGS+= $(OUT)/lib/libhv_vss.a $(OUT)/lib/libhv_vss.so.1
 # For programs: nothing but the interface can be seen.
+OBJCOPY?= objcopy
 $(OUT)/lib/libhv_vss.a: $(LIB_OBJS)
-	ld -r -o libhv_vss.static $(LIB_OBJS)
-	objcopy -w --keep-global-symbol='hv_vss_*' libhv_vss.static
+	$(CC) -r -nostdlib -o libhv_vss.static $(LIB_OBJS)
+	$(OBJCOPY) -w --keep-global-symbol='hv_vss_*' libhv_vss.static
 	rm -f $@ && $(AR) rcs $@ libhv_vss.static
 $(OUT)/lib/libhv_vss.so.1: $(LIB_OBJS) $(LIB_MAP)
 	$(CC) -shared -Wl,-soname,libhv_vss.so.1 \
