@@ -111,10 +111,17 @@ def no_guest_within_the_wait_is_an_error_of_one_line():
     check(not os.path.exists(run.path), "the socket is removed")
 
 
+def listens(path):
+    """Somebody does, at that path: a moment after it is there."""
+    with open("/proc/net/unix", encoding="ascii") as f:
+        return any(line.endswith(f" {path}\n") and line.split()[3] == "00010000"
+                   for line in f)
+
+
 @case
 def a_path_that_is_taken_is_refused_and_a_stale_one_replaced():
     first = Run("check")
-    until(lambda: os.path.exists(first.path), "the socket")
+    until(lambda: listens(first.path), "the socket")
     err = usage("--listen", first.path, "--wait", "0.2", "check")
     check("another program listens" in err and len(err.splitlines()) == 1, err)
     first.guest().answer(CHECK)
