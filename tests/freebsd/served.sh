@@ -1,6 +1,6 @@
 # What pools and zroot do on a FreeBSD machine: disks in memory, the module's test
 # build, daemon and host, and results as TAP; sourced, with the arguments MODULE and
-# DIR, where bin/hv_vss_daemon and so on are.  What goes into $tmp goes nowhere else.
+# DIR, where bin/hv_vss_daemon and so on are.  $tmp is in memory.
 # shellcheck shell=sh
 if [ "$(uname -s)" != FreeBSD ] || [ "$(id -u)" -ne 0 ]; then
 	echo "1..0 # SKIP pools are flushed on FreeBSD, as root"
@@ -83,8 +83,7 @@ backup() {
 	sed 's/^/# /' "$tmp/host" "$tmp/daemon"
 	return "$1"
 }
-# until_asked: a pool writes by itself only when that is asked for; its status for
-# as_before.
+# A pool writes only when that is asked for; and as before.
 until_asked() {
 	timeout=$(sysctl -n vfs.zfs.txg.timeout)
 	sysctl vfs.zfs.txg.timeout=3600 >/dev/null
