@@ -16,7 +16,7 @@
  *	host_hvutils.c	front end: stand-in for Linux's /dev/vmbus/hv_vss
  *	host_loop.c	front end: the loop device of FreeBSD's kernel module
  *
- * Single-threaded: host_pump() waits for whatever can happen next.
+ * Single-threaded: run_pump() waits for whatever can happen next.
  */
 
 #ifndef _HOST_H_

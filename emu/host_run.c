@@ -516,8 +516,9 @@ run_may_be_frozen(const struct host *ho)
 		op = run_asks_for(hr);
 		if (op == VSS_WIRE_FREEZE)
 			return (true);
-		if (op == VSS_WIRE_THAW && hr->hr_state != HOST_REQ_WAITS &&
-		    hr->hr_state != HOST_REQ_GIVEN_UP)
+		if (op == VSS_WIRE_THAW &&
+		    (hr->hr_state == HOST_REQ_SENT ||
+			hr->hr_state == HOST_REQ_DONE))
 			return (false);
 	}
 	return (false);

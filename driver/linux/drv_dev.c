@@ -115,7 +115,10 @@ dev_call_open(fuse_req_t req, struct fuse_file_info *fi)
 	fi->fh = slot;
 	fi->direct_io = 1;
 	fi->nonseekable = 1;
-	/* Nobody's close(2) waits for a driver that is stopped. */
+	/*
+	 * close(2) of a FUSE file does not wait for a driver that is stopped.
+	 * The last one of a CUSE device does, whatever is said here.
+	 */
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 11)
 	fi->noflush = 1;
 #endif

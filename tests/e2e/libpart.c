@@ -11,9 +11,10 @@
  * It writes a line for each callback, and one thread reads orders from standard
  * input: `yes` and `no REASON` answer the last request, `now`, `later` and
  * `refuse REASON` say what callbacks return from now on, `join` that what was
- *put off ends with success when it is cancelled, `fork` tries all in a child,
- *`stop` and the end of the input end it.  With `poll` it has a loop of its own;
- *with `plain` the driver's extensions are hidden (linked with --wrap=ioctl).
+ * put off ends with success when it is cancelled, `fork` tries all in a child,
+ * `stop` and the end of the input end it.  With `poll` it has a loop of its
+ *own; with `plain` the driver's extensions are hidden (linked with
+ *--wrap=ioctl).
  */
 
 #include <sys/ioctl.h>

@@ -666,9 +666,9 @@ def a_plain_program_outlives_the_driver_and_takes_part_in_the_next_one():
     for p in apps:
         p.says("freeze\nthaw\n")
     m.start_driver()
-    until(lambda: m.host("check").wait()[0] == 0, "the file-system device")
-    for p in apps:
-        p.says("check\n")
+    # Each is back when it is, and takes part in what comes after that.
+    until(lambda: m.host("check").wait()[0] == 0 and
+          all(p.output().count("check\n") for p in apps), "both are back")
     status, replies = m.host("checkpoint=true").wait()
     check(status == 0, f"all are ok: {replies}")
     for p in apps:

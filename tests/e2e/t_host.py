@@ -820,6 +820,18 @@ def a_thaw_that_was_refused_or_not_answered_is_sent_again():
 
 
 @case
+def a_thaw_that_was_refused_too_late_is_sent_again():
+    run = Run("freeze", "thaw", "hold=60000", options=["--timeout", "1"])
+    g = run.guest()
+    g.answer(FREEZE)
+    p = g.recv()
+    run.reply("thaw")
+    g.send(p.xactid, p.reply(FAIL))
+    run.process.says("a late reply to thaw")
+    interrupted(run, g, frozen=True)
+
+
+@case
 def a_raw_freeze_is_thawed_too_unless_a_raw_thaw_was_sent():
     thaw = CHECK_BYTES[:28] + b"\6" + CHECK_BYTES[29:]
     for raws in ([FREEZE_BYTES], [FREEZE_BYTES, thaw], [CHECK_BYTES]):

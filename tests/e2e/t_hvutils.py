@@ -198,11 +198,11 @@ def one_request_at_a_time_is_handed_over():
 
 @case
 def what_waits_for_another_answer_has_its_own_time_afterwards():
-    run = Run("freeze&", "thaw&", "check&", "thaw&", options=["--timeout", "2"])
+    run = Run("freeze&", "thaw&", "check&", "thaw&", options=["--timeout", "4"])
     c = Client()
     for op in (FREEZE, THAW):
         check(c.poll(10) and c.read()[0] == op, "a request")
-        time.sleep(1.3)
+        time.sleep(2.5)
         c.write(0)
     c.answer(CHECK)
     c.answer(THAW)
