@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "fs_table.h"
 #include "fs_types.h"
@@ -35,12 +36,17 @@
 /* Mounts that may be made between counting and reading them. */
 #define SPARE 8
 
+/* What is being mounted or unmounted is waited for: a second. */
+#define WHOLE_TRIES    100
+#define WHOLE_PAUSE_NS 10000000
+
 const char fs_topology[] = "GEOM";
 
 /* Keeps the table's strings alive; one for each mount. */
 struct memory {
 	int me_count;
 	struct statfs *me_mounts;
+	const char *me_missing; /* type of one that the list leaves out */
 };
 
 char *
@@ -101,6 +107,31 @@ fs_earlier(const struct fs_table *ft, unsigned int before, const char *path)
 	return (root);
 }
 
+/*
+ * The list leaves out what is being mounted or unmounted, which may stay in the
+ * end: an unmount that fails.  But the kernel counts the mounts of each type.
+ * The type of one that is left out, or NULL.
+ */
+static const char *
+left_out(const struct memory *me, const char *const *types)
+{
+	struct xvfsconf xv;
+	int listed;
+
+	for (; *types != NULL; types++) {
+		/* Its module is not there. */
+		if (getvfsbyname(*types, &xv) != 0)
+			continue;
+		listed = 0;
+		for (int i = 0; i < me->me_count; i++)
+			listed += strcmp(me->me_mounts[i].f_fstypename,
+				      *types) == 0;
+		if (xv.vfc_refcount > listed)
+			return (*types);
+	}
+	return (NULL);
+}
+
 static int
 load(struct memory *me)
 {
@@ -117,6 +148,29 @@ load(struct memory *me)
 	if (me->me_count == -1)
 		return (errno);
 	return (me->me_count == count ? EAGAIN : 0);
+}
+
+static int
+load_whole(struct memory *me)
+{
+	const struct timespec pause = { 0, WHOLE_PAUSE_NS };
+	int error;
+
+	for (int tries = 0; tries < WHOLE_TRIES; tries++) {
+		do {
+			free(me->me_mounts);
+			error = load(me);
+		} while (error == EAGAIN);
+		if (error != 0)
+			return (error);
+		me->me_missing = left_out(me, fs_names_freeze);
+		if (me->me_missing == NULL)
+			me->me_missing = left_out(me, fs_names_sync);
+		if (me->me_missing == NULL)
+			return (0);
+		(void)nanosleep(&pause, NULL);
+	}
+	return (EBUSY);
 }
 
 static bool
@@ -348,10 +402,7 @@ read_table(struct fs_table *ft, struct memory *me)
 	char *conftxt;
 	int error;
 
-	do {
-		free(me->me_mounts);
-		error = load(me);
-	} while (error == EAGAIN);
+	error = load_whole(me);
 	if (error != 0)
 		return (error);
 	ft->ft_mounts = calloc(
@@ -394,10 +445,15 @@ fs_read(struct fs_table *ft, const char *root, bool elsewhere, char *err,
 	}
 	ft->ft_memory = calloc(1, sizeof(struct memory));
 	error = ft->ft_memory == NULL ? ENOMEM : read_table(ft, ft->ft_memory);
-	if (error != 0) {
+	if (error == EBUSY)
+		(void)snprintf(err, errlen,
+		    "a file system (%s) is being mounted or unmounted, and may "
+		    "stay; try again when mount(8) or umount(8) has ended",
+		    ((struct memory *)ft->ft_memory)->me_missing);
+	else if (error != 0)
 		(void)snprintf(err, errlen, "mount table: %s", strerror(error));
+	if (error != 0)
 		fs_free(ft);
-	}
 	return (error);
 }
 

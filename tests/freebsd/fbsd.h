@@ -45,6 +45,13 @@ struct fbsd_statfs {
 
 int getfsstat(struct fbsd_statfs *buf, long bufsize, int mode);
 
+struct xvfsconf {
+	char vfc_name[MFSNAMELEN];
+	int vfc_refcount; /* mounts of that type */
+};
+
+int getvfsbyname(const char *name, struct xvfsconf *xv);
+
 /* sys/sysctl.h */
 int sysctlbyname(const char *name, void *oldp, size_t *oldlenp,
     const void *newp, size_t newlen);

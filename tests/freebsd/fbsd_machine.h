@@ -47,6 +47,8 @@ static struct {
 	char fm_geom[FBSD_TEXT];
 	char fm_disks[256];
 	int fm_jailed;
+	const char *fm_leaving; /* type of one that is being unmounted */
+	int fm_leaves;		/* looks until it is gone */
 	const char *fm_storvsc[FBSD_UNITS];
 	struct dev_match_result fm_cam[FBSD_CAM];
 	unsigned int fm_ncam;
@@ -73,6 +75,25 @@ getfsstat(struct fbsd_statfs *buf, long bufsize, int mode)
 	count = fbsd_machine.fm_nmounts < room ? fbsd_machine.fm_nmounts : room;
 	memcpy(buf, have, (size_t)count * sizeof(*buf));
 	return (count);
+}
+
+int
+getvfsbyname(const char *name, struct xvfsconf *xv)
+{
+	memset(xv, 0, sizeof(*xv));
+	for (int i = 0; i < fbsd_machine.fm_nmounts; i++)
+		xv->vfc_refcount += strcmp(
+					fbsd_machine.fm_mounts[i].f_fstypename,
+					name) == 0;
+	if (fbsd_machine.fm_leaves > 0 &&
+	    strcmp(fbsd_machine.fm_leaving, name) == 0) {
+		fbsd_machine.fm_leaves--;
+		xv->vfc_refcount++;
+	}
+	if (xv->vfc_refcount > 0)
+		return (0);
+	errno = ENOENT;
+	return (-1);
 }
 
 /* The text of a sysctl, or NULL. */

@@ -325,6 +325,44 @@ mounts_that_come_while_the_table_is_read_are_not_lost(void **state)
 	unload();
 }
 
+/* What a plan says while one of that type is being unmounted, so many looks. */
+static int
+plan_while_one_leaves(const char *type, int looks, char *err, size_t len)
+{
+	struct plan pn;
+	int error;
+
+	load("ufs");
+	fbsd_machine.fm_leaving = type;
+	fbsd_machine.fm_leaves = looks;
+	error = plan_make(&pn, &ma.ma_policy, err, len);
+	if (error == 0) {
+		expect_plan("ufs", &ma.ma_expect, &pn);
+		plan_free(&pn);
+	}
+	unload();
+	return (error);
+}
+
+static void
+what_is_being_unmounted_is_waited_for_and_is_no_part_of_a_good_copy(
+    void **state)
+{
+	char err[256] = "";
+
+	(void)state;
+	assert_int_equal(plan_while_one_leaves("ufs", 3, err, sizeof(err)), 0);
+	assert_int_equal(
+	    plan_while_one_leaves("ufs", 100000, err, sizeof(err)), EBUSY);
+	assert_non_null(strstr(err, "(ufs) is being mounted or unmounted"));
+	assert_int_equal(
+	    plan_while_one_leaves("msdosfs", 100000, err, sizeof(err)), EBUSY);
+	assert_non_null(strstr(err, "(msdosfs)"));
+	/* A server that is gone may keep it for days. */
+	assert_int_equal(
+	    plan_while_one_leaves("nfs", 100000, err, sizeof(err)), 0);
+}
+
 static void
 a_mount_is_named_by_its_own_fsid(void **state)
 {
@@ -381,6 +419,8 @@ main(void)
 		cmocka_unit_test(who_has_no_rights_is_told_the_same),
 		cmocka_unit_test(
 		    mounts_that_come_while_the_table_is_read_are_not_lost),
+		cmocka_unit_test(
+		    what_is_being_unmounted_is_waited_for_and_is_no_part_of_a_good_copy),
 		cmocka_unit_test(a_mount_is_named_by_its_own_fsid),
 	};
 
