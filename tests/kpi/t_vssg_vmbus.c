@@ -110,13 +110,17 @@ static void
 what_is_too_long_or_of_another_type_is_skipped(void **state)
 {
 	static uint8_t pkt[VMBUS_ICMSG_PKT_MAX + 8];
+	uint32_t len;
 
 	(void)state;
 	assert_int_equal(
 	    kpi_host_send(chan, VMBUS_RING_INBAND, 7, pkt, sizeof(pkt)), 0);
 	kpi_host_settle(chan);
+	/* In-band it would be answered. */
+	len = packet(pkt, VSS_WIRE_GET_DM_INFO);
 	assert_int_equal(
-	    kpi_host_send(chan, VMBUS_RING_COMPLETION, 8, pkt, 64), 0);
+	    kpi_host_send(chan, VMBUS_RING_COMPLETION, 8, pkt, len), 0);
+	assert_int_equal(reply_to(8, NOTHING_MS), NOREPLY);
 	ask(VSS_WIRE_GET_DM_INFO);
 	assert_int_equal(reply(), VMBUS_ICMSG_S_OK);
 	assert_int_equal(kpi_sysctl_u64(vdev, "dropped"), 2);
