@@ -36,7 +36,7 @@
 /* Mounts that may be made between counting and reading them. */
 #define SPARE 8
 
-/* What is being mounted or unmounted is waited for: a second. */
+/* What is being unmounted is waited for: a second. */
 #define WHOLE_TRIES    100
 #define WHOLE_PAUSE_NS 10000000
 
@@ -46,7 +46,6 @@ const char fs_topology[] = "GEOM";
 struct memory {
 	int me_count;
 	struct statfs *me_mounts;
-	const char *me_missing; /* type of one that the list leaves out */
 };
 
 char *
@@ -108,28 +107,44 @@ fs_earlier(const struct fs_table *ft, unsigned int before, const char *path)
 }
 
 /*
- * The list leaves out what is being mounted or unmounted, which may stay in the
- * end: an unmount that fails.  But the kernel counts the mounts of each type.
- * The type of one that is left out, or NULL.
+ * How many of these types are in use and not in the list: being unmounted.  For
+ * the root's type 15 says one too many, for ever.
  */
-static const char *
-left_out(const struct memory *me, const char *const *types)
+static int
+left_out_of(const struct memory *me, const char *const *types)
 {
 	struct xvfsconf xv;
-	int listed;
+	const char *type;
+	size_t len;
+	int sum = 0;
 
 	for (; *types != NULL; types++) {
 		/* Its module is not there. */
 		if (getvfsbyname(*types, &xv) != 0)
 			continue;
-		listed = 0;
-		for (int i = 0; i < me->me_count; i++)
-			listed += strcmp(me->me_mounts[i].f_fstypename,
-				      *types) == 0;
-		if (xv.vfc_refcount > listed)
-			return (*types);
+		len = strlen(*types);
+		for (int i = 0; i < me->me_count; i++) {
+			type = me->me_mounts[i].f_fstypename;
+			if (strncmp(type, *types, len) == 0 &&
+			    (type[len] == '\0' || type[len] == '.'))
+				xv.vfc_refcount--;
+		}
+		if (xv.vfc_refcount > 0)
+			sum += xv.vfc_refcount;
 	}
-	return (NULL);
+	return (sum);
+}
+
+/*
+ * Whether the list is whole.  It leaves out what is being unmounted, which
+ * stays if that fails in the end; the number of mounts does not.  One whose
+ * server is gone may hang so for days, and is of no matter.
+ */
+static bool
+is_whole(const struct memory *me)
+{
+	return (getfsstat(NULL, 0, MNT_NOWAIT) - me->me_count <=
+	    left_out_of(me, fs_names_network) + left_out_of(me, fs_names_fuse));
 }
 
 static int
@@ -163,10 +178,7 @@ load_whole(struct memory *me)
 		} while (error == EAGAIN);
 		if (error != 0)
 			return (error);
-		me->me_missing = left_out(me, fs_names_freeze);
-		if (me->me_missing == NULL)
-			me->me_missing = left_out(me, fs_names_sync);
-		if (me->me_missing == NULL)
+		if (is_whole(me))
 			return (0);
 		(void)nanosleep(&pause, NULL);
 	}
@@ -447,9 +459,8 @@ fs_read(struct fs_table *ft, const char *root, bool elsewhere, char *err,
 	error = ft->ft_memory == NULL ? ENOMEM : read_table(ft, ft->ft_memory);
 	if (error == EBUSY)
 		(void)snprintf(err, errlen,
-		    "a file system (%s) is being mounted or unmounted, and may "
-		    "stay; try again when mount(8) or umount(8) has ended",
-		    ((struct memory *)ft->ft_memory)->me_missing);
+		    "a file system is being unmounted, and stays if that "
+		    "fails; try again when umount(8) has ended");
 	else if (error != 0)
 		(void)snprintf(err, errlen, "mount table: %s", strerror(error));
 	if (error != 0)

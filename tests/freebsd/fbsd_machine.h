@@ -65,8 +65,9 @@ getfsstat(struct fbsd_statfs *buf, long bufsize, int mode)
 	int room = (int)(bufsize / (long)sizeof(*buf));
 
 	FBSD_CHECK(mode == MNT_NOWAIT);
+	/* One that is being unmounted is counted, and not in the list. */
 	if (buf == NULL)
-		return (count);
+		return (count + (fbsd_machine.fm_leaves-- > 0 ? 1 : 0));
 	for (int i = fbsd_machine.fm_late; i > 0; i--) {
 		have[fbsd_machine.fm_nmounts] = have[count - 1];
 		have[fbsd_machine.fm_nmounts++].f_fsid.val[0] += i;
@@ -80,16 +81,19 @@ getfsstat(struct fbsd_statfs *buf, long bufsize, int mode)
 int
 getvfsbyname(const char *name, struct xvfsconf *xv)
 {
+	const char *type;
+	size_t len = strlen(name);
+
 	memset(xv, 0, sizeof(*xv));
-	for (int i = 0; i < fbsd_machine.fm_nmounts; i++)
-		xv->vfc_refcount += strcmp(
-					fbsd_machine.fm_mounts[i].f_fstypename,
-					name) == 0;
-	if (fbsd_machine.fm_leaves > 0 &&
-	    strcmp(fbsd_machine.fm_leaving, name) == 0) {
-		fbsd_machine.fm_leaves--;
-		xv->vfc_refcount++;
+	/* fusefs.sshfs is of type fusefs. */
+	for (int i = 0; i < fbsd_machine.fm_nmounts; i++) {
+		type = fbsd_machine.fm_mounts[i].f_fstypename;
+		xv->vfc_refcount += strcspn(type, ".") == len &&
+		    strncmp(type, name, len) == 0;
 	}
+	if (fbsd_machine.fm_leaves > 0 &&
+	    strcmp(fbsd_machine.fm_leaving, name) == 0)
+		xv->vfc_refcount++;
 	if (xv->vfc_refcount > 0)
 		return (0);
 	errno = ENOENT;
