@@ -575,6 +575,19 @@ static const struct {
  * Leaks: kinds of vmstat -m of which more are in use than before.
  */
 
+/* A line's kind, which may have blanks in it and is padded with them. */
+static bool
+parse_kind(const char *line, char name[64], long *n)
+{
+	size_t len;
+
+	if (sscanf(line, " %63[^\n0-9]%ld", name, n) != 2)
+		return (false);
+	for (len = strlen(name); len > 0 && name[len - 1] == ' '; len--)
+		name[len - 1] = '\0';
+	return (true);
+}
+
 static long
 in_use(const char *path, const char *kind)
 {
@@ -585,8 +598,7 @@ in_use(const char *path, const char *kind)
 	if (fp == NULL)
 		err(1, "%s", path);
 	while (fgets(line, sizeof(line), fp) != NULL)
-		if (sscanf(line, " %63[^\n0-9]%ld", name, &n) == 2 &&
-		    strcmp(name, kind) == 0)
+		if (parse_kind(line, name, &n) && strcmp(name, kind) == 0)
 			found = n;
 	fclose(fp);
 	return (found);
@@ -603,7 +615,7 @@ leak(const char *before, const char *after)
 	if (fp == NULL)
 		err(1, "%s", after);
 	while (fgets(line, sizeof(line), fp) != NULL) {
-		if (sscanf(line, " %63[^\n0-9]%ld", name, &n) != 2)
+		if (!parse_kind(line, name, &n))
 			continue;
 		was = in_use(before, name);
 		if (n <= was + LEAK_ALLOWED)
