@@ -137,14 +137,21 @@ left_out_of(const struct memory *me, const char *const *types)
 
 /*
  * Whether the list is whole.  It leaves out what is being unmounted, which
- * stays if that fails in the end; the number of mounts does not.  One whose
- * server is gone may hang so for days, and is of no matter.
+ * stays if that fails in the end; the number of mounts does not.  What no plan
+ * touches is of no matter: where the server is gone it may hang so for days,
+ * and a large tmpfs takes its time.
  */
 static bool
 is_whole(const struct memory *me)
 {
-	return (getfsstat(NULL, 0, MNT_NOWAIT) - me->me_count <=
-	    left_out_of(me, fs_names_network) + left_out_of(me, fs_names_fuse));
+	static const char *const *const untouched[] = { fs_names_network,
+		fs_names_fuse, fs_names_memory, fs_names_stacked };
+	int missing = getfsstat(NULL, 0, MNT_NOWAIT) - me->me_count;
+
+	for (size_t i = 0;
+	     i < sizeof(untouched) / sizeof(untouched[0]) && missing > 0; i++)
+		missing -= left_out_of(me, untouched[i]);
+	return (missing <= 0);
 }
 
 static int
