@@ -1,6 +1,5 @@
 # What pools and zroot do on a FreeBSD machine: disks in memory, the module's test
-# build, daemon and host, and results as TAP; sourced, with the arguments MODULE and
-# DIR, where bin/hv_vss_daemon and so on are.  $tmp is in memory.
+# build, daemon and host, and results as TAP; sourced.  Elsewhere that ends them.
 # shellcheck shell=sh
 if [ "$(uname -s)" != FreeBSD ] || [ "$(id -u)" -ne 0 ]; then
 	echo "1..0 # SKIP pools are flushed on FreeBSD, as root"
@@ -10,10 +9,14 @@ if ! kldstat -q -m zfs && ! kldload zfs; then
 	echo "1..0 # SKIP this kernel has no ZFS"
 	exit 77
 fi
-module=$1
-dir=$2
-tmp=${TMPDIR:-/tmp}/hv_vss.$$
-mkdir "$tmp" && mount -t tmpfs tmpfs "$tmp" || exit 1
+
+# begin MODULE DIR: with bin/hv_vss_daemon and so on in DIR; $tmp is in memory.
+begin() {
+	module=$1
+	dir=$2
+	tmp=${TMPDIR:-/tmp}/hv_vss.$$
+	mkdir "$tmp" && mount -t tmpfs tmpfs "$tmp" || exit 1
+}
 
 # disk NAME MDCONFIG-OPTION...: its device is in NAME.unit.
 disk() {
