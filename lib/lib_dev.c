@@ -69,10 +69,18 @@ lib_dev_write(struct lib_dev *ld, const struct flow_act *fa)
 	return (ioctl(ld->ld_fd, IOCHVVSSWRITE, &msg) != 0 ? errno : 0);
 }
 
+/* One with extensions that does not say how long FREEZE takes. */
+#define UNSAID_FREEZE_MS 120000
+
 void
 lib_dev_times(struct lib_dev *ld, struct lib_times *lt)
 {
-	static const struct lib_times plain = LIB_PLAIN_TIMES;
+	/* A plain driver says nothing: less than any known one grants. */
+	static const struct lib_times plain = {
+		.lt_left = 8000,
+		.lt_hold = 60000,
+		.lt_freeze = 30000,
+	};
 	struct hv_vss_time_left ht;
 
 	*lt = plain;
@@ -84,7 +92,7 @@ lib_dev_times(struct lib_dev *ld, struct lib_times *lt)
 	lt->lt_left = ht.ht_left_ms;
 	lt->lt_hold = ht.ht_hold_ms;
 	lt->lt_freeze = ht.ht_freeze_ms != 0 ? ht.ht_freeze_ms :
-					       LIB_UNSAID_FREEZE_MS;
+					       UNSAID_FREEZE_MS;
 }
 
 void

@@ -5,8 +5,9 @@
 
 /*
  * A participant's open device, call by call, with extensions (hv_vss_ext.h) or
- * without: a driver that answers HELLO with ENOTTY is plain.  Every call but
- * lib_dev_close() may hang for as long as the driver is stopped.
+ * without: a driver that answers HELLO with ENOTTY is plain.  Every call may
+ * hang for as long as the driver is stopped; lib_dev_close() does on a
+ * character device (CUSE) alone, or on an old Linux or libfuse.
  */
 
 #ifndef _LIB_DEV_H_
@@ -23,14 +24,6 @@ struct lib_times {
 	uint64_t lt_hold;
 	uint64_t lt_freeze; /* all of FREEZE */
 };
-
-/* What a plain driver cannot say: less than any known one grants. */
-#define LIB_PLAIN_TIMES            \
-	{                          \
-		8000, 60000, 30000 \
-	}
-/* And one with extensions that does not say it. */
-#define LIB_UNSAID_FREEZE_MS 120000
 
 struct lib_dev {
 	int ld_fd; /* -1: not open */

@@ -40,6 +40,16 @@ called(struct flow *fl, uint32_t op)
 	return (fa.fa_ticket);
 }
 
+/* The next thing to do is to cancel that one. */
+static void
+cancels(struct flow *fl, uint64_t ticket)
+{
+	struct flow_act fa = next(fl);
+
+	assert_int_equal(fa.fa_do, FLOW_CANCEL);
+	assert_int_equal(fa.fa_ticket, ticket);
+}
+
 static void
 writes(struct flow *fl, uint32_t op, uint64_t id, uint32_t status,
     const char *reason)
@@ -124,16 +134,13 @@ static void
 a_thaw_during_quiesce_cancels_it_and_resume_waits_for_its_answer(void **state)
 {
 	struct flow fl = { 0 };
-	struct flow_act fa;
 	uint64_t ticket;
 
 	(void)state;
 	flow_notify(&fl, HV_VSS_FREEZE, 1);
 	ticket = called(&fl, HV_VSS_FREEZE);
 	flow_notify(&fl, HV_VSS_THAW, 2);
-	fa = next(&fl);
-	assert_int_equal(fa.fa_do, FLOW_CANCEL);
-	assert_int_equal(fa.fa_ticket, ticket);
+	cancels(&fl, ticket);
 	rests(&fl);
 	flow_answer(&fl, ticket, true, NULL);
 	assert_false(fl.fl_held);
@@ -201,7 +208,7 @@ a_driver_that_is_gone_means_resume_and_no_answer(void **state)
 	flow_notify(&fl, HV_VSS_FREEZE, 1);
 	ticket = called(&fl, HV_VSS_FREEZE);
 	flow_gone(&fl);
-	assert_int_equal(next(&fl).fa_do, FLOW_CANCEL);
+	cancels(&fl, ticket);
 	flow_notify(&fl, HV_VSS_CHECK, 1);
 	rests(&fl);
 	flow_answer(&fl, ticket, true, NULL);
@@ -237,7 +244,7 @@ a_late_prepare_is_overtaken_by_freeze(void **state)
 	flow_notify(&fl, HV_VSS_PREPARE, 1);
 	ticket = called(&fl, HV_VSS_PREPARE);
 	flow_notify(&fl, HV_VSS_FREEZE, 2);
-	assert_int_equal(next(&fl).fa_do, FLOW_CANCEL);
+	cancels(&fl, ticket);
 	rests(&fl);
 	/* Begun too late: its THAW came before. */
 	flow_notify(&fl, HV_VSS_THAW, 3);
@@ -264,14 +271,13 @@ static void
 who_leaves_is_cancelled_and_begins_nothing(void **state)
 {
 	struct flow fl = { 0 };
-	struct flow_act fa;
 	uint64_t ticket;
 
 	(void)state;
 	flow_notify(&fl, HV_VSS_PREPARE, 1);
 	ticket = called(&fl, HV_VSS_PREPARE);
 	flow_notify(&fl, HV_VSS_FREEZE, 2);
-	assert_int_equal(next(&fl).fa_do, FLOW_CANCEL);
+	cancels(&fl, ticket);
 	flow_leave(&fl);
 	rests(&fl); /* once is enough */
 	flow_answer(&fl, ticket, true, NULL);
@@ -284,9 +290,7 @@ who_leaves_is_cancelled_and_begins_nothing(void **state)
 	flow_notify(&fl, HV_VSS_FREEZE, 1);
 	ticket = called(&fl, HV_VSS_FREEZE);
 	flow_leave(&fl);
-	fa = next(&fl);
-	assert_int_equal(fa.fa_do, FLOW_CANCEL);
-	assert_int_equal(fa.fa_ticket, ticket);
+	cancels(&fl, ticket);
 	flow_answer(&fl, ticket, true, NULL);
 	assert_false(fl.fl_held);
 	writes(&fl, HV_VSS_FREEZE, 1, VSS_FAIL, "it left");
